@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server that executes the remote actions of OpenSCENARIO DSL scenarios."""
