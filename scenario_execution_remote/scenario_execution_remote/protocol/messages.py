@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What client, server and worker say to each other: one frozen dataclass per message, without any encoding.
+
+The words are py_trees' own: create, setup, tick, stop, shutdown. ``wire`` gives each message its bytes and refuses what
+does not fit these types; ``docs/reference/protocol.md`` is the description for people.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Any, Union
+
+
+# -- between the client and the front -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """Open a session. ``versions`` maps distribution names (and ``python``) to versions; ``silence_s`` is how long the
+    client waits before it counts a silent server as lost."""
+
+    program: str
+    versions: dict[str, str]
+    silence_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Welcome:
+    """The session is open. ``watchdog_s``: the server ends it after that much silence; ``shutdown_timeout_s``: how long
+    its actions may take to stop at the end."""
+
+    program: str
+    versions: dict[str, str]
+    watchdog_s: float
+    shutdown_timeout_s: float
+
+
+class RefusalCode(str, enum.Enum):
+    """Why a frame or a session was refused; stable names, safe to compare."""
+
+    PROTOCOL = "protocol"
+    VERSION = "version"
+    LIMIT = "limit"
+    NOT_AUTHORISED = "not-authorised"
+    UNKNOWN_SESSION = "unknown-session"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """No, and why: a :class:`RefusalCode` value for programs, a sentence for people."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The session is over and nothing of it is left running. ``reason``: ``bye``, ``silent``, ``stopped``, ``revoked``,
+    ``worker-lost`` or ``start-failed``."""
+
+    reason: str
+    text: str
+
+
+# -- from the client to the worker -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugin:
+    """Which class an action is, beyond its ambiguous name.
+
+    Attributes:
+        key: Name of the entry point in group ``scenario_execution.actions``.
+        value: The entry point's ``module:Class`` on the client; empty if unknown (version 1 clients).
+        distribution: Distribution that registers it on the client; empty if unknown.
+        version: That distribution's version.
+        init_arguments: Parameter names of ``__init__`` without ``self``, in order; None if unknown.
+        execute_arguments: Likewise of ``execute``; None if the class has none, or if unknown.
+    """
+
+    key: str
+    value: str = ""
+    distribution: str = ""
+    version: str = ""
+    init_arguments: list[str] | None = None
+    execute_arguments: list[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """The actor an action is invoked on: its name and its qualified name, the prefix of its blackboard keys."""
+
+    name: str
+    qualified_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directories:
+    """What ``ScenarioExecutionConfig`` says on the client at that moment; absolute paths or None."""
+
+    scenario_file: str | None
+    output: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Create:
+    """Construct an action. ``context`` is the model's (line, column, text, file), for error messages; ``label`` the osc
+    label or None; ``scenario`` numbers the scenarios of a run; ``debug`` whether debug records are wanted."""
+
+    call: int
+    action: int
+    scenario: int
+    plugin: Plugin
+    init_arguments: dict[str, Any]
+    name: str
+    label: str | None
+    context: list[Any] | None
+    actor: Actor | None
+    directories: Directories
+    debug: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """Call ``setup(**kwargs)``. ``values`` holds the keyword arguments that travel as they are; ``provided`` names those
+    the worker makes itself (``logger``, ``process_registry``, ``host_clock``, ``clock``), present only if the client
+    got them."""
+
+    call: int
+    action: int
+    values: dict[str, Any]
+    provided: list[str]
+    directories: Directories
+    now_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """One ``tick()``. ``arguments`` for ``execute`` if this tick activates the action, else None; ``now_s`` is scenario
+    time, None without a scenario clock."""
+
+    call: int
+    action: int
+    arguments: dict[str, Any] | None
+    now_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execute:
+    """Call ``initialise()`` alone; the next tick does not repeat it. Only version 1 clients need this."""
+
+    call: int
+    action: int
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Call ``stop(status)``, that is ``terminate(status)``."""
+
+    call: int
+    action: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shutdown:
+    """Call ``shutdown()``, once; a second request is answered without calling it again."""
+
+    call: int
+    action: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndScenario:
+    """Shut down and forget all actions of a scenario."""
+
+    call: int
+    scenario: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndSession:
+    """From the front: stop and shut down everything, then exit."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The client's answer to an :class:`Ask`: a value, or the name and text of the error it raised there."""
+
+    ticket: int
+    value: Any
+    error: str | None
+    text: str
+
+
+# -- from the worker to the client -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """An exception as it travels.
+
+    Attributes:
+        phase: Lifecycle method that raised: ``create``, ``setup``, ``execute``, ``update``, ``terminate``, ``shutdown``,
+            or ``protocol``.
+        type_name: Name of the class, as the last traceback line shows it.
+        module: Module of the class.
+        text: ``str(exception)``.
+        message: The bare ``msg`` of an ``OSC2Error``, without the location; else None.
+        arguments: ``args`` if all of them can travel, else None.
+        traceback: The remote traceback as text, for the log.
+    """
+
+    phase: str
+    type_name: str
+    module: str
+    text: str
+    message: str | None
+    arguments: list[Any] | None
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The outcome of a call.
+
+    Attributes:
+        call: Number of the call this answers.
+        status: Name of the py_trees status after a tick, or None for other calls.
+        stopped: Whether that tick already ran ``stop(status)``.
+        feedback: ``feedback_message`` now.
+        fault: What was raised, or None.
+    """
+
+    call: int
+    status: str | None
+    stopped: bool
+    feedback: str
+    fault: Fault | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """One record for the client's logger. ``level``: ``debug``, ``info``, ``warning`` or ``error``."""
+
+    level: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What the worker wrote to ``stdout`` or ``stderr``."""
+
+    stream: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """``feedback_message`` changed between calls."""
+
+    action: int
+    text: str
+
+
+class Question(str, enum.Enum):
+    """What a worker may ask the client while a call runs or between calls."""
+
+    BLACKBOARD_GET = "blackboard-get"
+    BLACKBOARD_EXISTS = "blackboard-exists"
+    PROCESS_NAMES = "process-names"
+    PROCESS_OUTPUT = "process-output"
+    PROCESS_COMPLETE = "process-complete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A question the worker waits for; ``ticket`` names the answer."""
+
+    ticket: int
+    question: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """A blackboard write, in order with everything else the worker sends; ``unset`` removes the key."""
+
+    key: str
+    value: Any
+    unset: bool
+
+
+Call = Union[Create, Setup, Tick, Execute, Stop, Shutdown, EndScenario]
+ToWorker = Union[Call, EndSession, Answer]
+FromWorker = Union[Result, Log, Output, Feedback, Ask, Write]
