@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The channel between front and worker: whole messages over one stream socketpair, and nothing about their meaning.
+
+A frame is a 4-byte big-endian length and that many bytes. The worker's side blocks; the front's side never does, it keeps
+what the socket does not take in a bounded buffer for its poll loop. Why a socketpair: ``docs/decisions/0003-own-fork-server.md``.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+
+_LENGTH = struct.Struct("!I")
+LENGTH_BYTES = _LENGTH.size
+
+# The largest single message either side accepts. Arguments and log lines are kilobytes; files travel in chunks far below
+# this. It is here so that a worker gone mad costs the front 64 MiB at most, not its memory.
+MAX_FRAME_BYTES = 64 * 1024 * 1024
+
+# What the front lets wait for one worker: a largest frame being written and a largest frame behind it.
+PENDING_LIMIT_BYTES = 2 * (MAX_FRAME_BYTES + LENGTH_BYTES)
+
+_READ_BYTES = 256 * 1024  # one recv: more than the kernel's default socket buffer (208 KiB) holds
+
+# What one `on_readable` takes at most, so that a worker that prints without pause cannot keep the front from its other sessions.
+_TURN_BYTES = 1024 * 1024
+
+
+class ChannelError(Exception):
+    """Something about a channel is wrong; its children say what."""
+
+
+class FrameTooLargeError(ChannelError):
+    """A frame is larger than the channel accepts.
+
+    Attributes:
+        size_bytes: How large it is, or claims to be.
+        limit_bytes: What is accepted.
+    """
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(f"a frame of {size_bytes} bytes is more than this channel's limit of {limit_bytes} bytes")
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+
+class ChannelFullError(ChannelError):
+    """The worker does not read, and what waits for it has reached the limit.
+
+    Attributes:
+        pending_bytes: What waits already.
+        limit_bytes: What may wait.
+    """
+
+    def __init__(self, pending_bytes: int, limit_bytes: int) -> None:
+        super().__init__(f"{pending_bytes} bytes wait for a worker that does not read; {limit_bytes} bytes may wait")
+        self.pending_bytes = pending_bytes
+        self.limit_bytes = limit_bytes
+
+
+class ChannelBrokenError(ChannelError):
+    """The other side is gone, or an interrupted send left half a frame on the stream: nothing more can be sent."""
+
+
+class FrameAssembler:
+    """Cuts a byte stream into frames. Pure: bytes go in, frames come out."""
+
+    def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._max_frame_bytes = max_frame_bytes
+        self._buffer = bytearray()
+
+    @property
+    def buffered_bytes(self) -> int:
+        """How much of a frame that is not complete yet is kept here."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take bytes from the stream and return the frames they complete, in order.
+
+        Raises:
+            FrameTooLargeError: a length above the limit was announced; the stream cannot be read any further.
+        """
+        buffer = self._buffer
+        buffer += data
+        frames: list[bytes] = []
+        while len(buffer) >= LENGTH_BYTES:
+            (size,) = _LENGTH.unpack_from(buffer)
+            if size > self._max_frame_bytes:
+                raise FrameTooLargeError(size, self._max_frame_bytes)
+            end = LENGTH_BYTES + size
+            if len(buffer) < end:
+                break
+            frames.append(bytes(buffer[LENGTH_BYTES:end]))
+            del buffer[:end]
+        return frames
+
+
+def encode_frame(payload: bytes, max_frame_bytes: int = MAX_FRAME_BYTES) -> bytes:
+    """One frame as bytes of the stream.
+
+    Raises:
+        FrameTooLargeError: the payload is above the limit.
+    """
+    if len(payload) > max_frame_bytes:
+        raise FrameTooLargeError(len(payload), max_frame_bytes)
+    return _LENGTH.pack(len(payload)) + payload
+
+
+class WorkerChannel:
+    """The worker's end: any thread sends, one thread receives, both block.
+
+    Args:
+        sock: The worker's end of the socketpair, blocking.
+        max_frame_bytes: The largest frame accepted in either direction, in bytes.
+    """
+
+    def __init__(self, sock: socket.socket, *, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._sock = sock
+        self._max_frame_bytes = max_frame_bytes
+        self._assembler = FrameAssembler(max_frame_bytes)
+        self._ready: list[bytes] = []
+        self._sending = threading.Lock()
+        self._broken = False
+
+    def send(self, payload: bytes) -> None:
+        """Send one whole frame; blocks while the front does not read. Safe from any thread.
+
+        Raises:
+            FrameTooLargeError: the payload is above the limit; the channel stays usable.
+            ChannelBrokenError: the front is gone.
+        """
+        frame = encode_frame(payload, self._max_frame_bytes)
+        with self._sending:
+            if self._broken:
+                raise ChannelBrokenError("the channel to the front is broken")
+            # An exception out of a signal handler (KeyboardInterrupt) may leave half a frame on the stream. What follows
+            # would be read as its rest, so from then on nothing may follow.
+            self._broken = True
+            try:
+                self._sock.sendall(frame)
+            except (BrokenPipeError, ConnectionResetError) as error:
+                raise ChannelBrokenError("the front is gone") from error
+            self._broken = False
+
+    def receive(self) -> bytes | None:
+        """Wait for the next frame. Only one thread may call this.
+
+        Returns:
+            The payload, or None when the front has closed its end or is gone (half a frame before that is dropped).
+
+        Raises:
+            FrameTooLargeError: the front announced a frame above the limit.
+        """
+        while not self._ready:
+            try:
+                data = self._sock.recv(_READ_BYTES)
+            except ConnectionResetError:  # the front ended with bytes of ours unread
+                return None
+            if not data:
+                return None
+            self._ready = self._assembler.feed(data)
+            self._ready.reverse()  # so that taking the oldest is a cheap pop from the end
+        return self._ready.pop()
+
+
+class FrontChannel:
+    """The front's end: never blocks, and belongs to one poll loop.
+
+    Poll ``fileno()`` for reading always, and for writing while ``wants_write``. After the worker is gone ``closed`` is true,
+    sending does nothing, and how the session ended is told by the launcher.
+
+    Args:
+        sock: The front's end of the socketpair; made nonblocking.
+        max_frame_bytes: The largest frame accepted in either direction, in bytes.
+        pending_limit_bytes: What may wait for a worker that does not read.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        max_frame_bytes: int = MAX_FRAME_BYTES,
+        pending_limit_bytes: int = PENDING_LIMIT_BYTES,
+    ) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._max_frame_bytes = max_frame_bytes
+        self._pending_limit_bytes = pending_limit_bytes
+        self._assembler = FrameAssembler(max_frame_bytes)
+        self._pending = bytearray()
+        self._closed = False
+
+    def fileno(self) -> int:
+        """The socket's descriptor, for poll; -1 after ``close``."""
+        return self._sock.fileno()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the worker's end is gone: no frame will come, and none will arrive there."""
+        return self._closed
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much waits here because the worker has not read it."""
+        return len(self._pending)
+
+    @property
+    def wants_write(self) -> bool:
+        """Whether to poll for writing."""
+        return bool(self._pending)
+
+    def send(self, payload: bytes) -> None:
+        """Send one frame: at once as far as the socket takes it, the rest by ``on_writable``.
+
+        Raises:
+            FrameTooLargeError: the payload is above the limit.
+            ChannelFullError: too much waits already; the frame was not taken.
+        """
+        frame = encode_frame(payload, self._max_frame_bytes)
+        if self._closed:
+            return
+        if self._pending and len(self._pending) + len(frame) > self._pending_limit_bytes:
+            raise ChannelFullError(len(self._pending), self._pending_limit_bytes)
+        self._pending += frame
+        self.on_writable()
+
+    def on_writable(self) -> None:
+        """Write what waits, as far as the socket takes it."""
+        while self._pending:
+            try:
+                with memoryview(self._pending) as view, view[:_READ_BYTES] as chunk:
+                    sent = self._sock.send(chunk)
+            except BlockingIOError:
+                return
+            except (BrokenPipeError, ConnectionResetError):
+                # What the worker sent before it died may still be unread, so only the outgoing side is over: reading finds the end.
+                self._pending.clear()
+                return
+            del self._pending[:sent]
+
+    def on_readable(self) -> list[bytes]:
+        """Read what is there, up to one turn's share, and return the whole frames in order.
+
+        Raises:
+            FrameTooLargeError: the worker announced a frame above the limit; end the session.
+        """
+        frames: list[bytes] = []
+        taken = 0
+        while taken < _TURN_BYTES and not self._closed:
+            try:
+                data = self._sock.recv(_READ_BYTES)
+            except BlockingIOError:
+                break
+            except ConnectionResetError:  # the worker ended with frames of ours unread
+                data = b""
+            if not data:
+                self._closed = True
+                self._pending.clear()
+                break
+            taken += len(data)
+            frames += self._assembler.feed(data)
+        return frames
+
+    def close(self) -> None:
+        """Close the front's end; the worker reads the end of the stream."""
+        self._closed = True
+        self._pending.clear()
+        self._sock.close()
