@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two files of one of our own pairs: the secret one, which counts, and the public one, which is for people."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from . import files, paths
+from .errors import KeyExistsError, KeyFileError, KeyNotFoundError
+from .keyfile import KeyFile, format_key_file, parse_key_file
+from .keypair import KeyPair, PublicKey
+
+COMMANDS = {paths.SERVER: "se-server", paths.CLIENT: "se-remote"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairFiles:
+    """Where a pair is.
+
+    Attributes:
+        directory: The folder of the key store.
+        role: ``server`` or ``client``.
+        option: What commands need behind them to find the folder, with a leading blank.
+    """
+
+    directory: Path
+    role: str
+    option: str = ""
+
+    @property
+    def secret_path(self) -> Path:
+        """The file with both keys; the pair exists if and only if it does."""
+        return self.directory / (self.role + paths.SECRET_SUFFIX)
+
+    @property
+    def public_path(self) -> Path:
+        """The file with the public key alone."""
+        return self.directory / (self.role + paths.PUBLIC_SUFFIX)
+
+    def _command(self, verb: str) -> str:
+        return f"{COMMANDS[self.role]} {verb}{self.option}"
+
+    def load(self) -> KeyPair:
+        """Read the pair.
+
+        Raises:
+            KeyNotFoundError: If none was made yet.
+            KeyExposedError: If others can get at the secret or its folder.
+            KeyFileError: If a file of the pair is damaged or the two do not belong together.
+            KeyAccessError: If the operating system refuses.
+        """
+        keygen, secret, public = self._command("keygen"), quoted(self.secret_path), quoted(self.public_path)
+        if not files.check_folder(self.directory):
+            what = f"there is no {self.role} key in {self.directory}"
+            raise KeyNotFoundError(what, f"Run: {keygen}", path=self.secret_path)
+        mend = (
+            "Restore the file from a backup, or make a new pair. "
+            f"Run: mv -i {secret} {secret}.refused; rm -f {public}; {keygen}"
+        )
+        try:
+            data = files.read_owned(self.secret_path, secret=True, mend=mend)
+        except KeyNotFoundError:
+            half = f"rm {public}; " if os.path.lexists(self.public_path) else ""
+            what = f"there is no {self.secret_path}"
+            raise KeyNotFoundError(what, f"Run: {half}{keygen}", path=self.secret_path) from None
+        found = parse_key_file(data, path=self.secret_path, mend=mend)
+        if found.secret is None:
+            raise KeyFileError("secret-key is missing", mend, path=self.secret_path)
+        self._check_public_half(found.public)
+        return KeyPair(found.public, found.secret)
+
+    def _check_public_half(self, expected: PublicKey) -> None:
+        """The public file may be missing, but what people copy from it must not mislead them."""
+        path = self.public_path
+        mend = f"The pair is complete without this file. Run: mv -i {quoted(path)} {quoted(path)}.refused"
+        try:
+            public = read_public(path, mend).public
+        except KeyNotFoundError:
+            return
+        if public != expected:
+            what = f"holds {public.fingerprint}, but the secret key beside it belongs to {expected.fingerprint}"
+            raise KeyFileError(what, mend, path=path)
+
+    def create(self) -> KeyPair:
+        """Make a new pair and write both files.
+
+        Raises:
+            KeyExistsError: If there is one, or half of one. Of several that try at once exactly one succeeds.
+            KeyExposedError: If the folder is open to others.
+            KeyFileError, KeyAccessError: If the folder is no folder or cannot be written.
+        """
+        show = f"To see it, run: {self._command('key')}"
+        if files.check_folder(self.directory):
+            for path in (self.secret_path, self.public_path):
+                if os.path.lexists(path):
+                    raise KeyExistsError(f"{path} exists already and is left as it is", show, path=path)
+        files.make_folder(self.directory)
+        pair = KeyPair.generate()
+        metadata = {"role": self.role, "created": timestamp()}
+        # The secret file decides who wins and is complete by itself; a crash before the second one loses nothing.
+        secret_data = format_key_file(pair.public, secret=pair.secret, metadata=metadata)
+        files.create_owned(self.secret_path, secret_data, mend=show)
+        files.create_owned(self.public_path, format_key_file(pair.public, metadata=metadata), mend=show)
+        return pair
+
+
+def read_public(path: Path, mend: str) -> KeyFile:
+    """Read a file of ours that holds a public key alone.
+
+    Raises:
+        KeyNotFoundError: If there is no file.
+        KeyExposedError: If others can change it.
+        KeyFileError: If it is damaged, or holds a secret key.
+        KeyAccessError: If the operating system refuses.
+    """
+    found = parse_key_file(files.read_owned(path, secret=False, mend=mend), path=path, mend=mend)
+    if found.secret is not None:
+        raise KeyFileError("holds a secret key where only a public key belongs", mend, path=path)
+    return found
+
+
+def quoted(path: Path) -> str:
+    """The path as a shell takes it."""
+    return shlex.quote(str(path))
+
+
+def timestamp() -> str:
+    """Now, in UTC, for the metadata of a file; nothing is decided by it."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
