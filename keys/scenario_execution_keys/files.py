@@ -213,6 +213,25 @@ def _sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def read_any(path: Path, *, mend: str) -> bytes:
+    """The bytes of a file that somebody handed over; whose it is does not matter, what it says is judged elsewhere.
+
+    Raises:
+        KeyNotFoundError: If there is no file.
+        KeyFileError: If it is not a plain file.
+        KeyAccessError: If it cannot be read.
+    """
+    with _mapped(path, "read the file"):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # NONBLOCK: a pipe must not hang us
+        except FileNotFoundError:
+            raise KeyNotFoundError(f"there is no {path}", mend, path=path) from None
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise KeyFileError("this is not a plain file", mend, path=path)
+            return file.read(MAX_FILE_BYTES + 1)
+
+
 def list_folder(path: Path) -> list[str]:
     """The names in a folder, sorted.
 

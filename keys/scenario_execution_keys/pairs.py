@@ -93,19 +93,36 @@ class PairFiles:
             KeyExposedError: If the folder is open to others.
             KeyFileError, KeyAccessError: If the folder is no folder or cannot be written.
         """
-        show = f"To see it, run: {self._command('key')}"
-        if files.check_folder(self.directory):
-            for path in (self.secret_path, self.public_path):
-                if os.path.lexists(path):
-                    raise KeyExistsError(f"{path} exists already and is left as it is", show, path=path)
+        self.check_absent()
         files.make_folder(self.directory)
         pair = KeyPair.generate()
         metadata = {"role": self.role, "created": timestamp()}
         # The secret file decides who wins and is complete by itself; a crash before the second one loses nothing.
         secret_data = format_key_file(pair.public, secret=pair.secret, metadata=metadata)
-        files.create_owned(self.secret_path, secret_data, mend=show)
-        files.create_owned(self.public_path, format_key_file(pair.public, metadata=metadata), mend=show)
+        files.create_owned(self.secret_path, secret_data, mend=self._show)
+        files.create_owned(self.public_path, format_key_file(pair.public, metadata=metadata), mend=self._show)
         return pair
+
+    def check_absent(self) -> None:
+        """Make sure that neither file is there, without touching anything.
+
+        Raises:
+            KeyExistsError: If one is.
+            KeyExposedError, KeyFileError, KeyAccessError: If the folder is not as it should be.
+        """
+        if not files.check_folder(self.directory):
+            return
+        if os.path.lexists(self.secret_path):
+            what = f"{self.secret_path} exists already and is left as it is"
+            raise KeyExistsError(what, self._show, path=self.secret_path)
+        if os.path.lexists(self.public_path):
+            what = f"{self.public_path} exists already, though its secret key does not"
+            mend = f"Run: mv -i {quoted(self.public_path)} {quoted(self.public_path)}.old; {self._command('keygen')}"
+            raise KeyExistsError(what, mend, path=self.public_path)
+
+    @property
+    def _show(self) -> str:
+        return f"To see it, run: {self._command('key')}"
 
 
 def read_public(path: Path, mend: str) -> KeyFile:

@@ -25,6 +25,7 @@ from .trust import (
     scopes_for,
 )
 
+
 class KeyStore:
     """The keys in one folder. Every call looks at the disk anew; nothing is kept in memory.
 
@@ -104,7 +105,8 @@ class KeyStore:
         refused: list[RefusedEntry] = []
         for path in self._entries(self.clients_folder):
             name = path.name.removesuffix(paths.PUBLIC_SUFFIX)
-            mend = f"Run: mv -i {quoted(path)} {quoted(path)}.refused; {self.command('se-server enrol NAME KEY')}"
+            again = self.command(f"se-server enrol {shlex.quote(name)} KEY")
+            mend = f"Run: mv -i {quoted(path)} {quoted(path)}.refused; {again}"
             try:
                 check_client_name(name)
                 found = read_public(path, mend)
