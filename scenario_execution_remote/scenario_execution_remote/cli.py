@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import click
+
 from scenario_execution_keys.commands import CLIENT_COMMANDS, KeysGroup
 
 
