@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What holds for every test: pure ones are marked by their room, and on the CI machine none may be skipped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.support.workspace import PURE_ROOMS
+
+# Which package the rooms of a test folder belong to; tests/keys/test_keypair.py tests scenario_execution_keys.keypair.
+PACKAGE_OF_FOLDER = {
+    "keys": "scenario_execution_keys",
+    "protocol": "scenario_execution_remote.protocol",
+    "remote": "scenario_execution_remote",
+    "server": "scenario_execution_server",
+}
+skipped_on_ci: list[str] = []
+
+
+def is_pure(path: Path) -> bool:
+    """Whether the test file at `path` is called after a pure room: test_ROOM.py or test_ROOM_MORE.py."""
+    package = PACKAGE_OF_FOLDER.get(path.parent.name)
+    if package in PURE_ROOMS:
+        return True
+    words = path.stem.split("_")[1:]
+    return any(f"{package}.{'_'.join(words[:count])}" in PURE_ROOMS for count in range(1, len(words) + 1))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if is_pure(item.path):
+        item.add_marker("pure")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        skipped_on_ci.append(item.nodeid)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if skipped_on_ci:
+        terminalreporter.section("skipped on the CI machine, where nothing may be")
+        for name in skipped_on_ci:
+            terminalreporter.line(name)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if skipped_on_ci and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
