@@ -11,12 +11,19 @@ from typing import Any
 
 import click
 
-from . import files, paths
-from .errors import KeyExistsError, KeyFileError, KeyNotFoundError, KeysError
-from .keyfile import parse_key_file
-from .keypair import FINGERPRINT_PREFIX, PUBLIC_PREFIX, SECRET_PREFIX, Z85_CHARS, KeyPair, PublicKey
-from .store import KeyStore
-from .trust import LOOPBACK, client_name_for
+from scenario_execution_keys import files, paths
+from scenario_execution_keys.errors import KeyExistsError, KeyFileError, KeyNotFoundError, KeysError
+from scenario_execution_keys.keyfile import parse_key_file
+from scenario_execution_keys.keypair import (
+    FINGERPRINT_PREFIX,
+    PUBLIC_PREFIX,
+    SECRET_PREFIX,
+    Z85_CHARS,
+    KeyPair,
+    PublicKey,
+)
+from scenario_execution_keys.store import KeyStore
+from scenario_execution_keys.trust import LOOPBACK, client_name_for
 
 
 class KeysGroup(click.Group):

@@ -11,8 +11,14 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import KeyAccessError, KeyExistsError, KeyExposedError, KeyFileError, KeyNotFoundError
-from .keyfile import MAX_FILE_BYTES
+from scenario_execution_keys.errors import (
+    KeyAccessError,
+    KeyExistsError,
+    KeyExposedError,
+    KeyFileError,
+    KeyNotFoundError,
+)
+from scenario_execution_keys.keyfile import MAX_FILE_BYTES
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700

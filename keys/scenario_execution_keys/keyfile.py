@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from .errors import KeyFileError, KeyTextError
-from .keypair import KeyPair, PublicKey, SecretKey
+from scenario_execution_keys.errors import KeyFileError, KeyTextError
+from scenario_execution_keys.keypair import KeyPair, PublicKey, SecretKey
 
 MAX_FILE_BYTES = 8192  # a pair with all our metadata stays below 1 KiB; anything much larger is not a key file
 

@@ -6,14 +6,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import struct
 from dataclasses import dataclass
 from typing import NoReturn
 
-import zmq
-from zmq.utils import z85 as _z85
+from zmq import curve_keypair, curve_public
 
-from .errors import KeyTextError
+from scenario_execution_keys.errors import KeyTextError
 
 PUBLIC_PREFIX = "sepub-"
 SECRET_PREFIX = "sesec-"
@@ -25,7 +23,8 @@ CHECKSUM_BYTES = 3  # a typo slips through once in 16 million; fills 56 base32 c
 FINGERPRINT_BYTES = 17  # 136 bits, more than the 128 of the curve; with the checksum it fills 32 base32 characters
 TEXT_CHARS = 56  # base32 characters after the prefix of a key
 
-_Z85_ALPHABET = frozenset(_z85.Z85CHARS.decode("ascii"))
+_Z85_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"  # ZeroMQ RFC 32
+_Z85_VALUES = {char: value for value, char in enumerate(_Z85_ALPHABET)}
 _ASK_PUBLIC = "Paste the line that `se-server key` prints on the server, or `se-remote key` on the client"
 
 
@@ -56,16 +55,28 @@ def _from_text(prefix: str, text: str, mend: str) -> bytes:
     return payload
 
 
+def _to_z85(payload: bytes) -> str:
+    text = ""
+    for start in range(0, len(payload), 4):
+        number = int.from_bytes(payload[start : start + 4], "big")
+        text += "".join(_Z85_ALPHABET[number // 85**power % 85] for power in (4, 3, 2, 1, 0))
+    return text
+
+
 def _from_z85(text: str, mend: str) -> bytes:
     if len(text) != Z85_CHARS:
         raise KeyTextError(f"this is not a key: a Z85 key has {Z85_CHARS} characters, this has {len(text)}", mend)
     for position, char in enumerate(text, start=1):
-        if char not in _Z85_ALPHABET:
+        if char not in _Z85_VALUES:
             raise KeyTextError(f"this is not a key: character {position} does not occur in Z85", mend)
-    try:
-        payload: bytes = _z85.decode(text)
-    except struct.error:  # five characters can say more than 32 bits hold
-        raise KeyTextError("this is not a key: it is no Z85 of 32 bytes", mend) from None
+    payload = b""
+    for start in range(0, Z85_CHARS, 5):
+        number = 0
+        for char in text[start : start + 5]:
+            number = number * 85 + _Z85_VALUES[char]
+        if number >= 2**32:  # five characters can say more than four bytes hold
+            raise KeyTextError(f"this is not a key: characters {start + 1} to {start + 5} are no Z85", mend)
+        payload += number.to_bytes(4, "big")
     if not any(payload):
         raise KeyTextError("this is not a key: all its bytes are zero", mend)
     return payload
@@ -96,7 +107,7 @@ class PublicKey:
         """
         if len(raw) != KEY_BYTES:
             raise KeyTextError(f"this is not a key: a key has {KEY_BYTES} bytes, this has {len(raw)}", _ASK_PUBLIC)
-        return cls(_z85.encode(raw).decode("ascii"))
+        return cls(_to_z85(raw))
 
     @classmethod
     def parse(cls, text: str) -> PublicKey:
@@ -121,8 +132,7 @@ class PublicKey:
     @property
     def raw(self) -> bytes:
         """The 32 bytes of the key."""
-        decoded: bytes = _z85.decode(self.z85)
-        return decoded
+        return _from_z85(self.z85, _ASK_PUBLIC)
 
     @property
     def text(self) -> str:
@@ -168,7 +178,7 @@ class SecretKey:
         if text.lower().startswith((PUBLIC_PREFIX, FINGERPRINT_PREFIX)):
             raise KeyTextError("this is a public key; a secret key is needed here", mend)
         if text.lower().startswith(SECRET_PREFIX):
-            return cls(_z85.encode(_from_text(SECRET_PREFIX, text, mend)).decode("ascii"))
+            return cls(_to_z85(_from_text(SECRET_PREFIX, text, mend)))
         return cls(text)
 
     def reveal_z85(self) -> str:
@@ -177,11 +187,11 @@ class SecretKey:
 
     def reveal_text(self) -> str:
         """The ``sesec-`` form, for the one place that must hand a secret over."""
-        return _to_text(SECRET_PREFIX, _z85.decode(self.__z85))
+        return _to_text(SECRET_PREFIX, _from_z85(self.__z85, ""))
 
     def public(self) -> PublicKey:
         """The public key that belongs to this secret key."""
-        return PublicKey(zmq.curve_public(self.__z85.encode("ascii")).decode("ascii"))
+        return PublicKey(curve_public(self.__z85.encode("ascii")).decode("ascii"))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SecretKey):
@@ -221,5 +231,5 @@ class KeyPair:
     @classmethod
     def generate(cls) -> KeyPair:
         """A new pair from the operating system's random numbers."""
-        public, secret = zmq.curve_keypair()
+        public, secret = curve_keypair()
         return cls(PublicKey(public.decode("ascii")), SecretKey(secret.decode("ascii")))

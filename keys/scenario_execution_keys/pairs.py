@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from . import files, paths
-from .errors import KeyExistsError, KeyFileError, KeyNotFoundError
-from .keyfile import KeyFile, format_key_file, parse_key_file
-from .keypair import KeyPair, PublicKey
+from scenario_execution_keys import files, paths
+from scenario_execution_keys.errors import KeyExistsError, KeyFileError, KeyNotFoundError
+from scenario_execution_keys.keyfile import KeyFile, format_key_file, parse_key_file
+from scenario_execution_keys.keypair import KeyPair, PublicKey
 
 COMMANDS = {paths.SERVER: "se-server", paths.CLIENT: "se-remote"}
 

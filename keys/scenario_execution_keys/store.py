@@ -8,12 +8,12 @@ import shlex
 from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 
-from . import files, paths
-from .errors import KeyExistsError, KeyFileError, KeyNotFoundError, KeysError, KeyTextError
-from .keyfile import format_key_file
-from .keypair import KeyPair, PublicKey
-from .pairs import COMMANDS, PairFiles, quoted, read_public, timestamp
-from .trust import (
+from scenario_execution_keys import files, paths
+from scenario_execution_keys.errors import KeyExistsError, KeyFileError, KeyNotFoundError, KeysError, KeyTextError
+from scenario_execution_keys.keyfile import format_key_file
+from scenario_execution_keys.keypair import KeyPair, PublicKey
+from scenario_execution_keys.pairs import COMMANDS, PairFiles, quoted, read_public, timestamp
+from scenario_execution_keys.trust import (
     AuthorisedClients,
     Client,
     KnownServer,

@@ -5,21 +5,20 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote
 
-from .errors import EntryNameError, KeyFileError, KeysError
-from .keypair import PublicKey
+from scenario_execution_keys.errors import EntryNameError, KeyFileError, KeysError
+from scenario_execution_keys.keypair import PublicKey
 
 LOOPBACK = "loopback"
 
 _CLIENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")  # 64: a login name of at most 32, and room for @HOST
 _HOST_NAME = re.compile(r"[a-z0-9_](?:[a-z0-9._-]{0,198}[a-z0-9_])?")  # 200: keeps the file name below the 255 of Linux
-_NUMERIC_HOST = re.compile(r"[0-9][0-9a-fx.]*")
+_NUMBER = re.compile(r"(?P<hex>0x[0-9a-f]+)|(?P<octal>0[0-7]*)|(?P<decimal>[1-9][0-9]*)")
 _ENDPOINT_MEND = "Give HOST, HOST:PORT, [IPV6]:PORT or loopback. Run: se-remote trust ENDPOINT KEY"
 
 
@@ -113,12 +112,22 @@ def canonical_host(text: str) -> str:
     host = host.removesuffix(".")
     if not _HOST_NAME.fullmatch(host) or ".." in host:
         raise EntryNameError(f"{text!r} is no host name or address", _ENDPOINT_MEND, text=text)
-    if _NUMERIC_HOST.fullmatch(host):
-        try:
-            return socket.inet_ntoa(socket.inet_aton(host))
-        except OSError:
-            return host  # a host name that merely looks like a number
-    return host
+    return _as_ipv4(host) or host
+
+
+def _as_ipv4(host: str) -> str | None:
+    """The address that inet_aton reads in `host`: up to four numbers in any base, the last one fills what is left."""
+    numbers = []
+    for part in host.split("."):
+        match = _NUMBER.fullmatch(part)
+        if match is None:
+            return None
+        numbers.append(int(part, {"hex": 16, "octal": 8, "decimal": 10}[match.lastgroup or ""]))
+    *first, last = numbers
+    if len(first) > 3 or any(number > 255 for number in first) or last >= 256 ** (4 - len(first)):
+        return None
+    value = last + sum(number << (24 - 8 * position) for position, number in enumerate(first))
+    return str(ipaddress.IPv4Address(value))
 
 
 def is_loopback(host: str) -> bool:
