@@ -36,7 +36,8 @@ PURE_ROOMS = frozenset(read_toml(ROOT / "pyproject.toml")["tool"]["scenario-exec
 @cache
 def tracked_files() -> tuple[Path, ...]:
     """Every file that git tracks or would track (new and not ignored), as absolute paths; links are left out."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    # a checkout that another user owns (a CI machine's) is still ours to list
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
     paths = (ROOT / name for name in names if name)
     return tuple(path for path in paths if path.is_file() and not path.is_symlink())
