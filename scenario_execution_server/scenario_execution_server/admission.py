@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may enter, decided from what the handshake and the kernel say; never from anything a peer writes itself.
+
+One `Admission` is a frozen answer book for one set of authorised clients. The authenticator's thread asks it at every
+handshake, the front at every message; a change of the set makes a new one, which replaces the old one at once.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from scenario_execution_keys.errors import KeyTextError
+from scenario_execution_keys.keypair import PublicKey
+from scenario_execution_keys.trust import Client
+from scenario_execution_server.config import DoorKind
+from scenario_execution_server.errors import NotEnrolledError, NotLocalError, RefusedError, UnknownPeerError
+
+# Never empty: libzmq takes an empty domain as "do not ask", also where asking is enforced.
+ZAP_DOMAINS: Mapping[DoorKind, str] = {kind: f"scenario-execution.{kind.value}" for kind in DoorKind}
+_MECHANISMS = {DoorKind.TCP_CURVE: "CURVE", DoorKind.TCP_NULL: "NULL", DoorKind.UNIX: "NULL"}
+_KINDS = {domain: kind for kind, domain in ZAP_DOMAINS.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """Who is speaking.
+
+    Attributes:
+        identity: Stable key for what this peer owns: ``key:<z85>``, ``uid:<number>``, ``local-tcp`` or
+            ``tcp:<address>``.
+        name: For people: the name it was enrolled under, or the best there is.
+        address: IP address, or ``unix``.
+        uid: User on this machine, if the kernel says so.
+        pid: Process that connected, if the kernel says so and it is visible here.
+        key: Public key in Z85, if it came in with one.
+    """
+
+    identity: str
+    name: str
+    address: str
+    uid: int | None = None
+    pid: int | None = None
+    key: str | None = None
+
+
+class Admission:
+    """The answers for one set of authorised clients.
+
+    Args:
+        clients: Who is enrolled, by public key.
+        exposed: Whether peers on other machines may come in without encryption.
+    """
+
+    def __init__(self, clients: Mapping[PublicKey, Client], *, exposed: bool = False) -> None:
+        self._names = {key.z85: client.name for key, client in clients.items()}
+        self._exposed = exposed
+
+    def knows(self, z85: str) -> bool:
+        """Whether the key is enrolled."""
+        return z85 in self._names
+
+    def admits(self, peer: Peer) -> bool:
+        """Whether a peer that was admitted earlier, perhaps by another answer book, may go on."""
+        return peer.key is None or peer.key in self._names
+
+    def objection(self, domain: str, mechanism: str, address: str) -> str | None:
+        """Why a handshake may not go on, before any key is looked at; None if nothing is against it."""
+        kind = _KINDS.get(domain)
+        if kind is None:
+            return f"no door has the domain {domain!r}"
+        if mechanism != _MECHANISMS[kind]:
+            return f"{mechanism!r} is not spoken at this door"
+        if kind is DoorKind.TCP_CURVE:
+            return None  # its key decides
+        try:
+            self.admit(kind, "", address)
+        except RefusedError as refused:
+            return refused.text
+        return None
+
+    def admit(self, kind: DoorKind, user_id: str, address: str) -> Peer:
+        """Say who speaks.
+
+        Args:
+            kind: The door the message came through.
+            user_id: What the authenticator said about the connection; believed on a CURVE door only.
+            address: What the operating system says about the other end.
+
+        Raises:
+            NotEnrolledError: If its key is not, or no longer, enrolled.
+            NotLocalError: If it is on another machine and the door is not for those.
+            UnknownPeerError: If the connection does not say who it is.
+        """
+        if kind is DoorKind.TCP_CURVE:
+            return self._admit_key(user_id, address)
+        if kind is DoorKind.UNIX:
+            return _admit_user(address)
+        return self._admit_address(address)
+
+    def _admit_key(self, user_id: str, address: str) -> Peer:
+        name = self._names.get(user_id)
+        if name is None:
+            raise NotEnrolledError(_fingerprint(user_id))
+        return Peer(identity=f"key:{user_id}", name=name, address=_plain_address(address), key=user_id)
+
+    def _admit_address(self, address: str) -> Peer:
+        plain = _plain_address(address)
+        if _is_loopback(plain):
+            return Peer(identity="local-tcp", name="local", address=plain)
+        if not self._exposed:
+            # Bound to loopback, and yet from outside: routing can do that (route_localnet, as containers set it).
+            raise NotLocalError(plain)
+        return Peer(identity=f"tcp:{plain}", name=plain, address=plain)
+
+
+def _admit_user(address: str) -> Peer:
+    """libzmq writes the peer credentials that the kernel recorded at connect as ``localhost:UID:GID:PID``."""
+    parts = address.split(":")
+    if len(parts) != 4 or parts[0] != "localhost" or not all(part.isdecimal() for part in parts[1:]):
+        raise UnknownPeerError("the kernel did not name the user behind this unix socket connection")
+    uid, pid = int(parts[1]), int(parts[3])
+    return Peer(identity=f"uid:{uid}", name=f"uid {uid}", address="unix", uid=uid, pid=pid or None)
+
+
+def _plain_address(address: str) -> str:
+    """An IPv4 address that came in over an IPv6 socket, as IPv4."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return str(mapped or parsed)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _fingerprint(z85: str) -> str:
+    try:
+        return PublicKey(z85).fingerprint
+    except KeyTextError:
+        return "(no key)"

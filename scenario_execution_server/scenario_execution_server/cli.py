@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: settings from options and environment, and everything started in the one right order."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scenario_execution_keys.errors import KeysError
+from scenario_execution_keys.store import KeyStore
+from scenario_execution_server.config import LOG_LEVELS, Group, Option, ServerSettings, options
+from scenario_execution_server.doors import Doors, raise_descriptor_limit
+from scenario_execution_server.errors import ServerError, SettingsError
+from scenario_execution_server.front import Front
+from scenario_execution_server.journal import Logging, announce, event
+from scenario_execution_server.key_cli import main
+from scenario_execution_server.launcher import LocalLauncher
+from scenario_execution_server.readiness import Readiness
+from scenario_execution_server.signals import StopSignals
+
+__all__ = ["main", "serve"]
+
+_PROGRAM = "scenario_execution_server"
+
+
+def _octal(value: str | int) -> int:
+    """Permission bits as chmod takes them: 600, 0600 or 0o600."""
+    if isinstance(value, int):
+        return value
+    try:
+        return int(value, 8)
+    except ValueError:
+        raise click.BadParameter(f"'{value}' is not an octal mode such as 0600") from None
+
+
+class _GroupedCommand(click.Command):
+    """Lists the options by purpose, in the order of the settings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one section per group."""
+        params = {param.name: param for param in self.get_params(ctx)}
+        for group in Group:
+            records = [params.pop(option.field).get_help_record(ctx) for option in options() if option.group is group]
+            with formatter.section(group.value):
+                formatter.write_dl([record for record in records if record is not None])
+        with formatter.section("Other"):
+            records = [param.get_help_record(ctx) for param in params.values()]
+            formatter.write_dl([record for record in records if record is not None])
+
+
+def _click_option(option: Option) -> click.Option:
+    kinds: dict[type, Any] = {Path: click.Path(path_type=Path)}
+    text = option.help
+    if option.default_text:
+        text += f" Default: {option.default_text}."
+    kind: Any = _octal if option.field == "socket_mode" else kinds.get(option.type, option.type)
+    if option.field == "log_level":
+        kind = click.Choice(LOG_LEVELS)
+    return click.Option(
+        [option.flag, option.field],
+        type=kind,
+        is_flag=option.type is bool,
+        default=option.default,
+        envvar=list(option.environment),
+        help=text,
+        metavar=option.metavar or None,
+    )
+
+
+def _serve(**values: Any) -> None:
+    """Execute the remote actions of scenarios.
+
+    Without options it listens on loopback, TCP port 7613, without encryption: for trying out on one machine.
+    """
+    try:
+        settings = ServerSettings(**values)
+        code = run(settings)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
+    except (KeysError, ServerError) as error:
+        click.echo(f"{_PROGRAM}: {error}", err=True)
+        code = error.exit_code
+    sys.exit(code)
+
+
+serve = _GroupedCommand(
+    _PROGRAM,
+    callback=_serve,
+    params=[_click_option(option) for option in options()],
+    help=_serve.__doc__,
+    epilog=(
+        "Every option can be given as an environment variable SCENARIO_EXECUTION_SERVER_OPTION, for example "
+        "SCENARIO_EXECUTION_SERVER_PORT=7613; the command line has precedence. Keys: se-server --help."
+    ),
+)
+click.version_option(version("scenario-execution-server"), prog_name=_PROGRAM)(serve)
+
+
+def run(settings: ServerSettings) -> int:
+    """Serve until told to stop; returns the exit code.
+
+    Raises:
+        SettingsError: If a setting does not fit this process.
+        KeysError: If the server's key pair cannot be used.
+        ServerError: If a door cannot be opened, or no longer be guarded.
+    """
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(Logging(sys.stderr, settings.log_level))
+        readiness = Readiness(settings.ready_fd, os.environ)
+        store = KeyStore.open(settings.keys_dir)
+        server_pair = store.server_pair() if settings.curve else None
+        # Before any zmq context, signal handler or raised limit exists: its processes inherit none of these.
+        base = stack.enter_context(tempfile.TemporaryDirectory(prefix=f"{_PROGRAM}-"))
+        launcher = stack.enter_context(contextlib.closing(LocalLauncher(base=Path(base))))
+        signals = stack.enter_context(StopSignals())
+        raise_descriptor_limit()
+        doors = stack.enter_context(Doors.open(settings, store, server_pair, log))
+        if settings.exposed:
+            event(log, logging.WARNING, "anybody who reaches this server can run programs as this user (--insecure)")
+        announce(log, "listening on " + ", ".join(listener.description for listener in doors.listeners))
+        readiness.announce()
+        stack.callback(readiness.stopping)
+        return Front(settings, doors, launcher, signals.fileno(), log).run()

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All doors of the server with their one authenticator: opened in the only safe order, closed in the reverse one."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import resource
+import time
+from collections.abc import Hashable
+from types import TracebackType
+
+import zmq
+
+from scenario_execution_keys.errors import KeyAccessError, KeysError
+from scenario_execution_keys.keypair import KeyPair
+from scenario_execution_keys.store import KeyStore
+from scenario_execution_keys.trust import AuthorisedClients
+from scenario_execution_server.admission import Admission, Peer
+from scenario_execution_server.authenticator import Doorkeeper
+from scenario_execution_server.config import ServerSettings, TcpDoor
+from scenario_execution_server.errors import UnknownPeerError
+from scenario_execution_server.journal import event
+from scenario_execution_server.listener import MAX_SOCKETS, Listener, ZmqContext, check_library, open_tcp, open_unix
+from scenario_execution_server.refusals import RefusalLog
+from scenario_execution_server.self_test import self_test
+
+_ANSWERS_KEPT = 4096  # one per live connection, about 1 MB; on a unix socket each process has its own address
+_DESCRIPTORS_WANTED = (
+    1 << 20
+)  # half-open peers take one each for 3 s; more than a million are a network's whole capacity
+# Passing shortages of the machine: they say nothing about the key store, and strangers can cause them by connecting.
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN})
+_STALE_AT_MOST_S = 10.0  # the last set that could be read counts that long; for ever would undo a revocation
+
+
+class Doors:
+    """Where peers come in and who they are. All methods belong to one thread.
+
+    Use as a context manager, or call `close`.
+
+    Attributes:
+        context: The context of all sockets.
+        doorkeeper: The authenticator.
+        listeners: The open doors.
+    """
+
+    def __init__(self, settings: ServerSettings, store: KeyStore, log: logging.Logger) -> None:
+        self._settings = settings
+        self._store = store
+        self._log = log
+        self._signature: Hashable = None
+        self._complained: set[str] = set()
+        self._stale_since_s: float | None = None
+        self._answers: dict[tuple[str, str, str], Peer] = {}
+        self._refusal_log = RefusalLog(store.command)
+        self._admission = Admission({}, exposed=settings.exposed)
+        self.listeners: tuple[Listener, ...] = ()
+        self.context: ZmqContext = zmq.Context()
+        self.context.setsockopt(zmq.MAX_SOCKETS, MAX_SOCKETS)
+        self.doorkeeper = Doorkeeper(self.context, self._admission)
+
+    @classmethod
+    def open(cls, settings: ServerSettings, store: KeyStore, server_pair: KeyPair | None, log: logging.Logger) -> Doors:
+        """Open all doors the settings ask for, and make sure that those with CURVE keep strangers out.
+
+        Args:
+            settings: What to open.
+            store: Who is enrolled.
+            server_pair: The server's keys, needed for CURVE.
+            log: The server's log.
+
+        Raises:
+            LibraryError, ListenError, GuardError, SelfTestFailed: If a door cannot be opened, or not safely.
+        """
+        warning = check_library()
+        if warning is not None:
+            event(log, logging.WARNING, warning)
+        doors = cls(settings, store, log)
+        try:
+            doors._open(server_pair)
+        except BaseException:
+            doors.close()
+            raise
+        return doors
+
+    def _open(self, server_pair: KeyPair | None) -> None:
+        self.refresh()
+        self.doorkeeper.start()
+        for door in self._settings.doors:
+            if isinstance(door, TcpDoor):
+                listener = open_tcp(self.context, self.doorkeeper, door, server_pair)
+            else:
+                listener = open_unix(self.context, self.doorkeeper, door)
+            self.listeners += (listener,)
+            if isinstance(door, TcpDoor) and door.curve and server_pair is not None:
+                self_test(listener.endpoint, server_pair.public, self.doorkeeper)
+
+    def admit(self, listener: Listener, frame: zmq.Frame) -> Peer:
+        """Say who sent a message. Cheap enough for every one: two look-ups and, after the first time, one dictionary.
+
+        Args:
+            listener: The door it came through.
+            frame: Any frame of it, received with ``copy=False``.
+
+        Raises:
+            RefusedError: If this peer may not, or no longer, speak to the server.
+        """
+        try:
+            user_id, address = str(frame.get("User-Id")), str(frame.get("Peer-Address"))
+        except (zmq.ZMQError, UnicodeDecodeError):
+            raise UnknownPeerError("its connection carries no identity") from None
+        question = (listener.kind.value, user_id, address)
+        peer = self._answers.get(question)
+        if peer is None:
+            peer = self._admission.admit(listener.kind, user_id, address)
+            if len(self._answers) >= _ANSWERS_KEPT:
+                self._answers.clear()
+            self._answers[question] = peer
+        return peer
+
+    def admits(self, peer: Peer) -> bool:
+        """Whether a peer that was admitted once still is."""
+        return self._admission.admits(peer)
+
+    def refresh(self) -> None:
+        """Take over changes of the key store, and log who was refused since the last call."""
+        self._log_refusals()
+        if not self._settings.curve:
+            return
+        signature = self._store.clients_signature()
+        if signature == self._signature and self._stale_since_s is None:
+            return
+        clients = self._read_clients()
+        if clients is None:
+            return
+        self._signature = signature
+        self._answers.clear()
+        self._admission = Admission(clients.by_key, exposed=self._settings.exposed)
+        self.doorkeeper.admission = self._admission
+
+    def check(self) -> None:
+        """Make sure that somebody decides who may enter.
+
+        Raises:
+            AuthenticatorDead: If nobody does. The server must not go on.
+        """
+        self.doorkeeper.check(time.monotonic())
+
+    def close(self) -> None:
+        """Close the doors, then the authenticator. Repeating is harmless."""
+        for listener in self.listeners:
+            listener.close()
+        self.doorkeeper.stop()
+        self._log_refusals()
+        if not self.doorkeeper.stuck:
+            self.context.term()
+
+    def __enter__(self) -> Doors:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _read_clients(self) -> AuthorisedClients | None:
+        """Who is enrolled now; nobody, if that cannot be told; None to keep what counted before for a moment."""
+        try:
+            clients = self._store.authorised_clients()
+        except KeysError as error:
+            if self._is_passing([error]):
+                return None
+            self._complain("nobody is admitted, the list of enrolled clients cannot be trusted", error)
+            return AuthorisedClients(by_key={})
+        if self._is_passing([entry.error for entry in clients.refused]):
+            return None
+        self._stale_since_s = None
+        self._complained &= {str(entry) for entry in clients.refused}
+        for entry in clients.refused:
+            self._complain("an enrolled client does not count, its entry is refused", entry.error, client=entry.name)
+        return clients
+
+    def _is_passing(self, errors: list[KeysError]) -> bool:
+        short = any(
+            isinstance(error, KeyAccessError)
+            and isinstance(error.__cause__, OSError)
+            and error.__cause__.errno in _SHORTAGES
+            for error in errors
+        )
+        if not short:
+            return False
+        now_s = time.monotonic()
+        if self._stale_since_s is None:
+            self._stale_since_s = now_s
+            event(self._log, logging.WARNING, "the list of enrolled clients cannot be read now, the last one counts")
+        return now_s - self._stale_since_s < _STALE_AT_MOST_S
+
+    def _complain(self, sentence: str, error: KeysError, **fields: object) -> None:
+        if str(error) not in self._complained:
+            self._complained.add(str(error))
+            event(self._log, logging.ERROR, sentence, **fields, why=error.what, next=error.mend)
+
+    def _log_refusals(self) -> None:
+        refusals, uncounted = self.doorkeeper.take_refusals()
+        for line in self._refusal_log.lines(refusals, time.monotonic(), uncounted=uncounted):
+            event(self._log, logging.WARNING, line.sentence, **line.fields)
+
+
+def raise_descriptor_limit() -> None:
+    """Allow this process as many descriptors as it may have; not its workers, because some programs use select()."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS_WANTED)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

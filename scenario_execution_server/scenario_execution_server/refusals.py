@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the log says about refused handshakes: each stranger once at first, then now and then, and floods as a count."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from scenario_execution_keys.errors import KeyTextError
+from scenario_execution_keys.keypair import PublicKey
+
+REPEAT_AFTER_S = 60.0  # a client may be restarted in a loop; one line a minute shows that it still goes on
+LINES_AT_ONCE = 10  # random keys make every refusal a new stranger; more lines than this a second help nobody
+_REMEMBERED = 1000  # strangers kept in mind for repetitions, about 300 kB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """One handshake that was refused.
+
+    Attributes:
+        key: The client's public key in Z85, None if no key was looked at.
+        address: Where it came from, as the operating system says.
+        why: The reason, if it was not the key.
+    """
+
+    key: str | None
+    address: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line for the log: a sentence and its fields."""
+
+    sentence: str
+    fields: dict[str, object]
+
+
+@dataclass(slots=True)
+class _Stranger:
+    said_at_s: float
+    unsaid_count: int = 0
+
+
+class RefusalLog:
+    """Turns refusals into lines.
+
+    Args:
+        command: Completes a command line so that it works on this server's key store.
+    """
+
+    def __init__(self, command: Callable[[str], str] = str) -> None:
+        self._command = command
+        self._strangers: OrderedDict[Refusal, _Stranger] = OrderedDict()
+
+    def lines(self, refusals: Iterable[Refusal], now_s: float, *, uncounted: int = 0) -> list[Line]:
+        """What to log about the `refusals` since the last call.
+
+        Args:
+            refusals: In the order in which they happened.
+            now_s: The clock.
+            uncounted: How many more there were that could not be kept.
+        """
+        lines: list[Line] = []
+        swallowed_count = uncounted
+        for refusal in refusals:
+            stranger = self._strangers.get(refusal)
+            if stranger is None and len(lines) >= LINES_AT_ONCE:
+                swallowed_count += 1
+                continue
+            if stranger is None:
+                self._remember(refusal, now_s)
+                lines.append(self._line(refusal, 1))
+            else:
+                stranger.unsaid_count += 1
+        for refusal, stranger in self._strangers.items():
+            if stranger.unsaid_count and now_s - stranger.said_at_s >= REPEAT_AFTER_S and len(lines) < LINES_AT_ONCE:
+                lines.append(self._line(refusal, stranger.unsaid_count))
+                stranger.said_at_s, stranger.unsaid_count = now_s, 0
+        if swallowed_count:
+            lines.append(Line(sentence="refused more clients than can be listed", fields={"times": swallowed_count}))
+        return lines
+
+    def _remember(self, refusal: Refusal, now_s: float) -> None:
+        self._strangers[refusal] = _Stranger(now_s)
+        if len(self._strangers) > _REMEMBERED:
+            self._strangers.popitem(last=False)
+
+    def _line(self, refusal: Refusal, times: int) -> Line:
+        fields: dict[str, object] = {"address": refusal.address, "times": times if times > 1 else None}
+        if refusal.key is None:
+            return Line(sentence="refused a client", fields={**fields, "why": refusal.why})
+        try:
+            key = PublicKey(refusal.key)
+        except KeyTextError:
+            return Line(sentence="refused a client whose key cannot be one", fields={**fields, "key": refusal.key})
+        enrol = self._command(f"se-server enrol NAME {key.text}")
+        return Line(
+            sentence="refused a client whose key is not enrolled",
+            fields={"fingerprint": key.fingerprint, **fields, "next": f"if you know this fingerprint: {enrol}"},
+        )
