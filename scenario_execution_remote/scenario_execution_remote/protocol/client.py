@@ -10,7 +10,6 @@ from __future__ import annotations
 import enum
 from collections import deque
 from dataclasses import dataclass
-from typing import Union
 
 from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_remote.protocol.frames import Frame, FrameError, Kind, decode_frame
@@ -53,7 +52,7 @@ class Over:
     silent_s: float | None = None
 
 
-Event = Union[Opened, Delivered, Over]
+Event = Opened | Delivered | Over
 
 
 class ClientSession:
@@ -113,6 +112,7 @@ class ClientSession:
         self._is_up = True
         if self.state is State.GREETING:  # WELCOME may have been lost; RESUME would be refused if HELLO was
             self._send(Kind.HELLO, now_s, body=wire.encode(self._hello))
+            self._repeat(now_s)
         else:
             self._resume(now_s)
 
@@ -197,11 +197,14 @@ class ClientSession:
             return []
         self.state = State.ENDING if self._is_ending else State.OPEN
         self._resume_asked_s = None
-        for seq, body in self._stream.unconfirmed():
-            self._send(Kind.DATA, now_s, seq=seq, body=body)
+        self._repeat(now_s)
         if self._is_ending:
             self._send(Kind.BYE, now_s)
         return []
+
+    def _repeat(self, now_s: float) -> None:
+        for seq, body in self._stream.unconfirmed():
+            self._send(Kind.DATA, now_s, seq=seq, body=body)
 
     def _send(self, kind: Kind, now_s: float, seq: int = 0, body: bytes | memoryview = b"") -> None:
         self._last_sent_s = now_s

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Any, Union
-
+from typing import Any
 
 # -- between the client and the front -------------------------------------------------------------------------------
 
@@ -273,6 +272,7 @@ class Question(str, enum.Enum):
 
     BLACKBOARD_GET = "blackboard-get"
     BLACKBOARD_EXISTS = "blackboard-exists"
+    BLACKBOARD_KEYS = "blackboard-keys"
     PROCESS_NAMES = "process-names"
     PROCESS_OUTPUT = "process-output"
     PROCESS_COMPLETE = "process-complete"
@@ -296,6 +296,6 @@ class Write:
     unset: bool
 
 
-Call = Union[Create, Setup, Tick, Execute, Stop, Shutdown, EndScenario]
-ToWorker = Union[Call, EndSession, Answer]
-FromWorker = Union[Result, Log, Output, Feedback, Ask, Write]
+Call = Create | Setup | Tick | Execute | Stop | Shutdown | EndScenario
+ToWorker = Call | EndSession | Answer
+FromWorker = Result | Log | Output | Feedback | Ask | Write

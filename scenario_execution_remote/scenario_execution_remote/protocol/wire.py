@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-import msgpack  # type: ignore[import-untyped]
+import msgpack
 
 from scenario_execution_remote.protocol import messages
 from scenario_execution_remote.protocol.values import Handle, Reference
@@ -206,7 +206,7 @@ class _Shape:
         if type(items) is not list or len(items) != len(self.names):
             raise WireError(f"{self.cls.__name__} takes a list of {len(self.names)} fields")
         built = {}
-        for name, check, item in zip(self.names, self.checks, items):
+        for name, check, item in zip(self.names, self.checks, items, strict=False):
             try:
                 built[name] = check(item)
             except WireError as error:

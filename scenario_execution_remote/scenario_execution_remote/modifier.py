@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ``remote()`` modifier: replaces every plug-in action below it by a remote leaf, in place, without touching the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import py_trees
+from py_trees.common import Status
+
+from .config import RemoteSettings
+from .leaf import RemoteAction, stand_in_for
+
+
+class Remote(py_trees.decorators.Decorator):
+    """Marks in the tree where ``remote()`` stands; passes everything through, so that what is below behaves as without it.
+
+    py_trees' own decorators stop their child again when it already is INVALID; an action below would see a second
+    ``terminate(INVALID)`` that it does not get locally.
+    """
+
+    def tick(self) -> Iterator[py_trees.behaviour.Behaviour]:
+        """Tick the child and take over its status."""
+        if self.status != Status.RUNNING:
+            self.initialise()
+        yield from self.decorated.tick()
+        self.status = self.update()
+        yield self
+
+    def update(self) -> Status:
+        """The child's status."""
+        status: Status = self.decorated.status
+        return status
+
+    def stop(self, new_status: Status) -> None:
+        """Pass on what the parent asks for, neither more nor less."""
+        self.decorated.stop(new_status)
+        self.status = new_status
+
+
+def create_remote_modifier(child: py_trees.behaviour.Behaviour, resolved_values: dict[str, Any]) -> Remote:
+    """Build what ``remote(...)`` stands for; called by the engine while it parses.
+
+    Args:
+        child: What the modifier is applied to: an action, a modifier, a composite or the whole scenario.
+        resolved_values: Argument by parameter name.
+
+    Raises:
+        ValueError: an argument is wrong, or there is no action below; the engine adds the place in the file.
+    """
+    settings = RemoteSettings.from_arguments(resolved_values)
+    rewritten = _rewrite(child, settings)
+    if not any(isinstance(node, RemoteAction) for node in rewritten.iterate()):
+        raise ValueError("remote() has no action below it that could run on a server: put it on an action, or on a "
+                         "composition that contains one")  # fmt: skip
+    return Remote(name="remote", child=rewritten)
+
+
+def _rewrite(node: py_trees.behaviour.Behaviour, settings: RemoteSettings) -> py_trees.behaviour.Behaviour:
+    """*node* with every plug-in action below replaced, in place, as trees from ``.sce`` files keep only their leaves."""
+    if hasattr(node, "_external_plugin_key"):  # not isinstance(BaseAction): conditions of `wait` are BaseActions too
+        leaf = stand_in_for(node, settings)
+        leaf.parent, node.parent = node.parent, None
+        return leaf
+    if isinstance(node, RemoteAction):
+        return node  # an inner remote() wins
+    for index, child in enumerate(node.children):
+        node.children[index] = _rewrite(child, settings)
+    if isinstance(node, py_trees.decorators.Decorator):
+        node.decorated = node.children[0]
+    return node

@@ -1,0 +1,413 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process everybody talks to: admits, routes and keeps time, never runs an action and never waits for one.
+
+Bodies pass through it unread. What can be slow happens elsewhere: actions in workers, ending them in their shepherds.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from importlib.metadata import version
+from typing import Any, Protocol
+
+import zmq
+from scenario_execution_remote.protocol import messages, wire
+from scenario_execution_remote.protocol.frames import MAGIC, Frame, FrameError, Kind, decode_frame
+from scenario_execution_remote.protocol.messages import RefusalCode
+
+from scenario_execution_server.config import ServerSettings
+from scenario_execution_server.errors import RefusedError
+from scenario_execution_server.launcher import Exit, ExitReason, Handle, Launcher
+from scenario_execution_server.legacy import LegacyDialect
+from scenario_execution_server.signals import raised
+from scenario_execution_server.sessions import NumberedDialect, Parts, Session, SessionKey, SessionTable
+from scenario_execution_server.worker.channel import ChannelError, FrontChannel
+
+_TURN_MESSAGES = 64  # messages taken from one door before the others have their turn
+_CHORES_EVERY_S = 0.25  # silence is judged to a quarter of a second
+_REFRESH_EVERY_S = 0.5  # enrolled and revoked keys count within a second
+_HELLO_LIMIT_BYTES = 64 * 1024  # a HELLO is a few hundred bytes, and it is all the front ever unpacks of version 2
+_LEGACY_LIMIT_BYTES = 1024 * 1024  # version 1 requests are unpacked here; theirs are a few kilobytes
+_TAIL_CHARACTERS = 2000  # of a lost worker's last output, in the sentence about its end
+_PROGRAM = "scenario_execution_server"
+
+
+class FrontWorker:
+    """A session's worker as the front holds it."""
+
+    def __init__(self, handle: Handle) -> None:
+        self.handle = handle
+        self.channel = FrontChannel(handle.channel)
+
+
+FrontSession = Session[FrontWorker]
+
+
+class Doors(Protocol):
+    """What the front needs of the doors: sockets to poll, and who is speaking."""
+
+    listeners: Any
+
+    def admit(self, listener: Any, frame: zmq.Frame) -> Any: ...
+    def admits(self, peer: Any) -> bool: ...
+    def refresh(self) -> None: ...
+    def check(self) -> None: ...
+
+
+class Front:
+    """One server.
+
+    Args:
+        settings: What the user wants.
+        doors: Bound, guarded sockets.
+        launcher: Where workers come from; started before any socket was.
+        signals_fd: Becomes readable for each signal that asks to stop.
+        log: One line per event.
+    """
+
+    def __init__(
+        self, settings: ServerSettings, doors: Doors, launcher: Launcher, signals_fd: int, log: logging.Logger
+    ) -> None:
+        self._settings = settings
+        self._doors = doors
+        self._launcher = launcher
+        self._signals_fd = signals_fd
+        self._log = log
+        self._sessions: SessionTable[FrontWorker] = SessionTable(limit=settings.max_sessions)
+        self._poller = zmq.Poller()
+        self._registered: dict[int, int] = {}  # descriptor -> events, for what comes and goes
+        self._is_stopping = False
+        self._is_hurried = False
+        self._had_session = False
+        self._started_s = time.monotonic()
+        self._next_refresh_s = 0.0
+        self._next_chores_s = 0.0
+        self._welcome = messages.Welcome(
+            program=f"{_PROGRAM} {version('scenario-execution-server')}",
+            versions=versions_here(),
+            watchdog_s=float(settings.watchdog_s),
+            shutdown_timeout_s=float(settings.shutdown_timeout_s),
+        )
+
+    def run(self) -> int:
+        """Serve until told to stop. Returns the exit code.
+
+        Raises:
+            AuthenticatorDeadError: nobody can be authenticated any more; every session has been told to end.
+        """
+        for listener in self._doors.listeners:
+            self._poller.register(listener.socket, zmq.POLLIN)
+        self._poller.register(self._signals_fd, zmq.POLLIN)
+        while not self._is_done():
+            self._watch_descriptors()
+            wait_s = max(0.0, self._next_chores_s - time.monotonic())
+            ready = dict(self._poller.poll(wait_s * 1000))
+            for listener in self._doors.listeners:
+                if listener.socket in ready:
+                    self._serve_door(listener)
+            if self._signals_fd in ready:
+                self._signalled()
+            for session in self._sessions:
+                self._serve_worker(session, ready.get(session.worker.channel.fileno(), 0))
+            for ended in self._launcher.exits():
+                self._worker_ended(ended)
+            if time.monotonic() >= self._next_chores_s:
+                self._do_chores(time.monotonic())
+        return 0
+
+    # -- from clients ---------------------------------------------------------------------------------------------------
+
+    def _serve_door(self, listener: Any) -> None:
+        for _ in range(_TURN_MESSAGES):
+            try:
+                parts = listener.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            self._receive(listener, parts)
+
+    def _receive(self, listener: Any, parts: list[zmq.Frame]) -> None:
+        route, last = parts[0].bytes, parts[-1]
+        try:
+            peer = self._doors.admit(listener, last)
+        except RefusedError as refusal:
+            self._turn_away(listener, route, parts, refusal)
+            return
+        if len(parts) == 2 and parts[1].buffer[:2] == MAGIC:
+            self._receive_frame(listener, route, peer, parts[1].buffer)
+        elif len(parts) >= 3 and any(len(part) == 0 for part in parts[1:-1]) and len(parts) <= 5:
+            self._receive_legacy(listener, route, peer, [part.bytes for part in parts[1:-1]], last.buffer)
+        else:
+            self._complain(peer, f"sent {len(parts) - 1} message parts that no protocol version knows")
+            text = "This is no scenario-execution-server message. Compare docs/reference/protocol.md."
+            self._send(listener, route, [_refusal(bytes(16), RefusalCode.PROTOCOL, text)])
+
+    def _receive_frame(self, listener: Any, route: bytes, peer: Any, data: memoryview) -> None:
+        session_id = bytes(16)
+        try:
+            frame = decode_frame(data)
+            session_id = frame.session
+            session = self._sessions.find(peer.identity, session_id)
+            if session is None:
+                self._open_or_refuse(listener, route, peer, frame)
+            elif isinstance(session.dialect, NumberedDialect):
+                self._continue(session, listener, route, frame)
+        except (FrameError, wire.WireError) as error:
+            self._complain(peer, f"sent a bad frame: {error}")
+            self._send(listener, route, [_refusal(session_id, RefusalCode.PROTOCOL, f"Bad frame: {error}.")])
+
+    def _open_or_refuse(self, listener: Any, route: bytes, peer: Any, frame: Frame) -> None:
+        if frame.kind is not Kind.HELLO:
+            if frame.kind is not Kind.BYE:
+                text = "The server has no such session (any more); it was ended, or the server was restarted."
+                self._send(listener, route, [_refusal(frame.session, RefusalCode.UNKNOWN_SESSION, text)])
+            return
+        if len(frame.body) > _HELLO_LIMIT_BYTES:
+            raise FrameError(f"a HELLO of {len(frame.body)} bytes is longer than {_HELLO_LIMIT_BYTES}")
+        hello: messages.Hello = wire.decode_one(frame.body, messages.Hello)
+        now_s = time.monotonic()
+        dialect = NumberedDialect(frame.session, now_s, self._welcome)
+        why = incompatible(hello.versions, self._welcome.versions)
+        if why is not None:
+            self._send(listener, route, [_refusal(frame.session, RefusalCode.VERSION, why)])
+            return
+        session = self._open(listener, route, peer, (peer.identity, frame.session), dialect, hello.program)
+        if isinstance(session, str):
+            self._send(listener, route, [_refusal(frame.session, RefusalCode.LIMIT, session)])
+        else:
+            self._continue(session, listener, route, frame)
+
+    def _continue(self, session: FrontSession, listener: Any, route: bytes, frame: Frame) -> None:
+        if route != session.route:
+            if frame.kind not in (Kind.RESUME, Kind.HELLO):
+                return  # an old connection's leftovers; the session lives on its new one
+            session.route, session.door = route, listener
+        received = session.dialect.machine.receive(frame, time.monotonic())
+        for body in received.bodies:
+            self._to_worker(session, body)
+        for reply in session.dialect.machine.take_replies():
+            self._send(listener, route, [reply])
+        if received.is_bye:
+            self._end(session, "bye", "The client said good-bye.")
+
+    def _receive_legacy(self, listener: Any, route: bytes, peer: Any, envelope: Parts, data: memoryview) -> None:
+        # One session per connection: this protocol has no session id, and a connection is the one thing that two clients
+        # of the same user on the same host cannot share. See docs/decisions/0005-version-1-clients.md.
+        key = (peer.identity, b"v1" + route)
+        session = self._sessions.find(*key)
+        if session is None:
+            opened = self._open(listener, route, peer, key, LegacyDialect(time.monotonic()), "version 1 client")
+            if isinstance(opened, str):
+                error = wire.encode_map({"status": "error", "message": opened})
+                self._send(listener, route, [*envelope, error])
+                return
+            session = opened
+        if len(data) > _LEGACY_LIMIT_BYTES:
+            data = memoryview(b"")
+        bodies, replies = session.dialect.receive(envelope, data, time.monotonic())
+        for body in bodies:
+            self._to_worker(session, body)
+        for reply in replies:
+            self._send(listener, route, reply)
+
+    def _turn_away(self, listener: Any, route: bytes, parts: list[zmq.Frame], refusal: RefusedError) -> None:
+        """Answer a peer who was admitted once and is not any more; who never was does not come this far."""
+        if len(parts) == 2 and parts[1].buffer[:2] == MAGIC:
+            try:
+                session_id = decode_frame(parts[1].buffer).session
+            except FrameError:
+                session_id = bytes(16)
+            self._send(listener, route, [_refusal(session_id, RefusalCode.NOT_AUTHORISED, str(refusal))])
+        elif len(parts) >= 3:
+            error = wire.encode_map({"status": "error", "message": str(refusal)})
+            self._send(listener, route, [*(part.bytes for part in parts[1:-1]), error])
+
+    # -- sessions -------------------------------------------------------------------------------------------------------
+
+    def _open(
+        self, listener: Any, route: bytes, peer: Any, key: SessionKey, dialect: Any, program: str
+    ) -> FrontSession | str:
+        """Start a session, or say why not."""
+        if self._is_stopping:
+            return "The server is stopping; try again when it is back."
+        if self._sessions.is_full:
+            limit = self._settings.max_sessions
+            return f"The server has its {limit} sessions already; end one, or raise --max-sessions."
+        name = key[1].hex()
+        try:
+            handle = self._launcher.start(name)
+        except Exception as error:  # the launcher may be anybody's plug-in; a session that cannot start must not end the rest
+            self._log.error("cannot start a worker session=%s client=%s why=%r", name, peer.name, str(error))
+            return f"The server could not start a worker: {error}"
+        session: FrontSession = Session(
+            key=key, peer=peer, route=route, door=listener, dialect=dialect, worker=FrontWorker(handle),
+            started_s=time.monotonic(),
+        )  # fmt: skip
+        self._sessions.add(session)
+        self._had_session = True
+        self._log.info(
+            "session opened session=%s client=%s from=%s program=%r", name, peer.name, peer.address, program[:80]
+        )
+        if self._settings.insecure and listener.kind == "tcp-null":
+            self._log.warning("session=%s is not encrypted and anybody may open one (--insecure)", name)
+        return session
+
+    def _end(self, session: FrontSession, reason: str, text: str) -> None:
+        """Have a session's actions terminated and shut down, then its worker and all it started ended."""
+        if session.ending is not None:
+            return
+        session.ending = (reason, text)
+        self._log.info("session ending session=%s reason=%s client=%s", session.name, reason, session.peer.name)
+        self._to_worker(session, wire.encode(messages.EndSession(reason=reason)))
+        grace_s = 0.0 if self._is_hurried else float(self._settings.shutdown_timeout_s)
+        self._launcher.stop(session.worker.handle, grace_s)
+
+    def _worker_ended(self, ended: Exit) -> None:
+        session = self._sessions.named(ended.session)
+        if session is None:
+            return
+        self._drain(session)
+        if ended.output:
+            tail = messages.Output(stream="stderr", data=ended.output)
+            self._deliver(session, wire.encode(tail))
+        if session.ending is not None and ended.reason in (ExitReason.FINISHED, ExitReason.KILLED):
+            reason, text = session.ending
+            if ended.reason is ExitReason.KILLED and not self._is_hurried:
+                text += f" Its actions did not stop within {self._settings.shutdown_timeout_s:g} s and were killed."
+        else:
+            reason = "start-failed" if ended.reason is ExitReason.START_FAILED else "worker-lost"
+            text = f"The process that ran the actions is gone: {ended.detail}"
+            if ended.output:
+                text += f" Its last words: {ended.output.decode(errors='replace')[-_TAIL_CHARACTERS:].strip()}"
+        for parts in session.dialect.farewell(reason, text):
+            self._send(session.door, session.route, parts)
+        session.worker.channel.close()
+        self._unwatch(session)
+        self._sessions.remove(session)
+        self._log.info(
+            "session ended session=%s reason=%s exit=%s client=%s seconds=%.1f detail=%r",
+            session.name, reason, ended.reason.value, session.peer.name,
+            time.monotonic() - session.started_s, ended.detail,
+        )  # fmt: skip
+
+    # -- workers --------------------------------------------------------------------------------------------------------
+
+    def _serve_worker(self, session: FrontSession, events: int) -> None:
+        channel = session.worker.channel
+        if events & zmq.POLLOUT:
+            channel.on_writable()
+        if events & (zmq.POLLIN | zmq.POLLERR):
+            self._take_from_worker(session)
+
+    def _take_from_worker(self, session: FrontSession) -> bool:
+        try:
+            bodies = session.worker.channel.on_readable()
+        except ChannelError as error:
+            self._log.error("worker misbehaves session=%s why=%r", session.name, str(error))
+            session.ending = session.ending or ("worker-lost", f"Its worker misbehaved: {error}.")
+            self._launcher.stop(session.worker.handle, 0.0)
+            return False
+        for body in bodies:
+            self._deliver(session, body)
+        return bool(bodies)
+
+    def _drain(self, session: FrontSession) -> None:
+        while not session.worker.channel.closed and self._take_from_worker(session):
+            pass
+
+    def _deliver(self, session: FrontSession, body: bytes) -> None:
+        if isinstance(session.dialect, LegacyDialect):
+            for answer in session.dialect.answers(body):
+                self._to_worker(session, answer)
+        for parts in session.dialect.deliver(body):
+            self._send(session.door, session.route, parts)
+
+    def _to_worker(self, session: FrontSession, body: bytes | memoryview) -> None:
+        try:
+            session.worker.channel.send(bytes(body))
+        except ChannelError as error:
+            self._log.error("worker does not listen session=%s why=%r", session.name, str(error))
+            session.ending = session.ending or ("limit", f"The worker was sent more than it took: {error}.")
+            self._launcher.stop(session.worker.handle, 0.0)
+
+    # -- chores ---------------------------------------------------------------------------------------------------------
+
+    def _do_chores(self, now_s: float) -> None:
+        self._next_chores_s = now_s + _CHORES_EVERY_S
+        self._doors.check()
+        if now_s >= self._next_refresh_s:
+            self._next_refresh_s = now_s + _REFRESH_EVERY_S
+            self._doors.refresh()
+            for session in self._sessions:
+                if not self._doors.admits(session.peer):
+                    self._end(session, "revoked", "The client's key is not enrolled any more.")
+        for session in self._sessions.silent(now_s, self._settings.watchdog_s):
+            self._end(session, "silent", f"The client was silent for {self._settings.watchdog_s:g} s.")
+        limit_s = self._settings.connect_timeout_s
+        if limit_s and not self._had_session and now_s - self._started_s >= limit_s:
+            self._log.info("nobody came within %g s, as --connect-timeout asks", limit_s)
+            self._is_stopping = True
+
+    def _signalled(self) -> None:
+        self._is_hurried = self._is_stopping or raised(self._signals_fd) > 1
+        self._is_stopping = True
+        self._log.info("stopping hurried=%s sessions=%d", self._is_hurried, len(self._sessions))
+        for session in self._sessions:
+            self._end(session, "stopped", "The server is stopping.")
+            if self._is_hurried:
+                self._launcher.stop(session.worker.handle, 0.0)
+
+    def _is_done(self) -> bool:
+        if self._settings.once and self._had_session and len(self._sessions) == 0:
+            return True
+        return self._is_stopping and len(self._sessions) == 0
+
+    def _watch_descriptors(self) -> None:
+        wanted = {fd: zmq.POLLIN for fd in self._launcher.fds()}
+        for session in self._sessions:
+            channel = session.worker.channel
+            if not channel.closed:
+                events = (0 if session.dialect.is_full else zmq.POLLIN) | (zmq.POLLOUT if channel.wants_write else 0)
+                wanted[channel.fileno()] = events
+        for fd in self._registered.keys() - wanted.keys():
+            self._poller.unregister(fd)
+        for fd, events in wanted.items():
+            if self._registered.get(fd) != events:
+                self._poller.register(fd, events)
+        self._registered = wanted
+
+    def _unwatch(self, session: FrontSession) -> None:
+        for fd in [fd for fd in self._registered if fd == session.worker.handle.channel.fileno()]:
+            self._poller.unregister(fd)
+            del self._registered[fd]
+
+    def _send(self, listener: Any, route: bytes, parts: Parts) -> None:
+        """Hand a message to ZeroMQ. One that it drops is missed by the client, who then asks again (RESUME)."""
+        try:
+            listener.socket.send_multipart([route, *parts], zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            self._log.debug("message dropped route=%s why=%s", route.hex(), error)
+
+    def _complain(self, peer: Any, what: str) -> None:
+        self._log.warning("bad input client=%s from=%s what=%r", peer.name, peer.address, what)
+
+
+def _refusal(session: bytes, code: RefusalCode, text: str) -> bytes:
+    body = wire.encode(messages.Refused(code=code.value, text=text))
+    return Frame(kind=Kind.REFUSED, session=session, body=body).encode()
+
+
+def versions_here() -> dict[str, str]:
+    """What this installation consists of, as far as the other side may care."""
+    names = ("scenario-execution", "py-trees", "scenario-execution-remote", "scenario-execution-server")
+    return {"python": platform.python_version()} | {name: version(name) for name in names}
+
+
+def incompatible(theirs: dict[str, str], ours: dict[str, str]) -> str | None:
+    """Why the two installations cannot work together, or None: major and minor version of engine and py_trees decide."""
+    for name in ("scenario-execution", "py-trees"):
+        here, there = ours.get(name, "none"), theirs.get(name, "none")
+        if here.split(".")[:2] != there.split(".")[:2]:
+            return f"The client has {name} {there}, the server {here}. Install the same minor version on both sides."
+    return None

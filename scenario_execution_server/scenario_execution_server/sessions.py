@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sessions a server has: whose they are, what they speak, and which of them has to end. No sockets, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from scenario_execution_remote.protocol import messages, wire
+from scenario_execution_remote.protocol.frames import Kind
+from scenario_execution_remote.protocol.server import ServerSession
+
+Parts = list[bytes]
+"""The parts of one ZeroMQ message to a client, behind its routing id."""
+
+
+class Dialect(Protocol):
+    """How a session talks to its client: version 2 (:class:`NumberedDialect`) or version 1 (``legacy``)."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the worker has to be held back because the client does not keep up."""
+
+    def is_silent(self, now_s: float, limit_s: float) -> bool:
+        """Whether nothing has come from the client for *limit_s* seconds."""
+
+    def deliver(self, body: bytes) -> list[Parts]:
+        """What the client is to get for a body from the worker."""
+
+    def farewell(self, reason: str, text: str) -> list[Parts]:
+        """What the client is to get when nothing of the session runs any more."""
+
+
+class NumberedDialect:
+    """Version 2: bodies pass through unread, numbered and kept until confirmed."""
+
+    def __init__(self, session: bytes, now_s: float, welcome: messages.Welcome) -> None:
+        self.machine = ServerSession(session, now_s, wire.encode(welcome))
+
+    @property
+    def is_full(self) -> bool:
+        return self.machine.is_full
+
+    def is_silent(self, now_s: float, limit_s: float) -> bool:
+        return self.machine.is_silent(now_s, limit_s)
+
+    def deliver(self, body: bytes) -> list[Parts]:
+        return [[self.machine.push(body)]]
+
+    def farewell(self, reason: str, text: str) -> list[Parts]:
+        return [[self.machine.control(Kind.ENDED, wire.encode(messages.Ended(reason=reason, text=text)))]]
+
+
+Worker = TypeVar("Worker")
+SessionKey = tuple[str, bytes]
+"""(identity from the handshake, session id): a session id means nothing in the hands of another identity."""
+
+
+@dataclass
+class Session(Generic[Worker]):
+    """One client's time on this server: one worker, one folder.
+
+    Attributes:
+        key: See :data:`SessionKey`.
+        peer: Who the client is, from the handshake.
+        route: Routing id of the client's current connection.
+        door: The listener that connection came through.
+        dialect: How it is spoken to.
+        worker: Its worker as the front holds it.
+        ending: Why it is ending, once it is: (reason, sentence).
+    """
+
+    key: SessionKey
+    peer: Any
+    route: bytes
+    door: Any
+    dialect: Any
+    worker: Worker
+    started_s: float
+    ending: tuple[str, str] | None = None
+    held_back: bool = False
+
+    @property
+    def name(self) -> str:
+        """For logs and the launcher: unique among all sessions, harmless in a path."""
+        return self.key[1].hex()
+
+
+@dataclass
+class SessionTable(Generic[Worker]):
+    """All sessions, by key and by worker name.
+
+    Attributes:
+        limit: How many there may be at once.
+    """
+
+    limit: int
+    _by_key: dict[SessionKey, Session[Worker]] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Session[Worker]]:
+        return iter(list(self._by_key.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further session can be opened now."""
+        return len(self._by_key) >= self.limit
+
+    def find(self, identity: str, session: bytes) -> Session[Worker] | None:
+        """The session *session* of this identity, never that of another one."""
+        return self._by_key.get((identity, session))
+
+    def named(self, name: str) -> Session[Worker] | None:
+        """The session the launcher knows under *name*."""
+        return next((session for session in self._by_key.values() if session.name == name), None)
+
+    def add(self, session: Session[Worker]) -> None:
+        """Remember a new session."""
+        self._by_key[session.key] = session
+
+    def remove(self, session: Session[Worker]) -> None:
+        """Forget a session whose worker is gone."""
+        del self._by_key[session.key]
+
+    def of(self, identity: str) -> list[Session[Worker]]:
+        """All sessions of one identity."""
+        return [session for session in self._by_key.values() if session.key[0] == identity]
+
+    def silent(self, now_s: float, limit_s: float) -> list[Session[Worker]]:
+        """The sessions whose client has been silent too long and that are not ending yet."""
+        return [s for s in self._by_key.values() if s.ending is None and s.dialect.is_silent(now_s, limit_s)]

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker's side of the channel: calls come in one at a time, everything else goes out in order."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import deque
+from typing import Any, Protocol
+
+from scenario_execution_remote.protocol import messages, wire
+
+from scenario_execution_server.worker.channel import ChannelBrokenError
+
+
+class Channel(Protocol):
+    """What the conversation needs of ``worker.channel``."""
+
+    def send(self, payload: bytes) -> None: ...
+    def receive(self) -> bytes | memoryview | None: ...
+
+
+class ConversationOver(Exception):  # noqa: N818  (not an error: the front has hung up)
+    """The front closed the channel; nobody will answer any more."""
+
+
+class Conversation:
+    """One channel shared by all threads of a worker, without a thread of its own.
+
+    Whoever waits for something reads the channel: the main thread while it waits for the next call, an action's thread
+    while it waits for an answer and the main thread is busy. One reads at a time and hands the others what is theirs.
+
+    Args:
+        channel: Whole payloads, in order, in both directions; ``send`` may be called from any thread.
+        foreign: Gives objects that cannot travel a stand-in, see ``wire.encode``.
+    """
+
+    def __init__(self, channel: Channel, foreign: wire.Foreign | None = None) -> None:
+        self._channel = channel
+        self._foreign = foreign
+        self._turn = threading.Condition()
+        self._is_somebody_reading = False
+        self._is_over = False
+        self._calls: deque[Any] = deque()
+        self._answers: dict[int, messages.Answer] = {}
+        self._tickets = itertools.count(1)
+
+    def say(self, message: Any) -> None:
+        """Send one message to the client; from any thread.
+
+        Raises:
+            CannotTravelError: a value inside has no form on the wire.
+        """
+        payload = wire.encode(message, self._foreign)
+        try:
+            self._channel.send(payload)
+        except ChannelBrokenError:
+            pass  # nobody listens any more; whoever waits for a call or an answer is told, an action's log line is not
+
+    def next_call(self) -> Any:
+        """Wait for the next message that is not an answer.
+
+        Raises:
+            ConversationOver: the front hung up.
+        """
+        return self._wait(lambda: self._calls.popleft() if self._calls else None)
+
+    def ask(self, question: messages.Question, key: str) -> Any:
+        """Ask the client and wait for its answer; from any thread.
+
+        Raises:
+            KeyError: the client has no such key.
+            ConversationOver: the front hung up.
+        """
+        ticket = next(self._tickets)
+        self.say(messages.Ask(ticket=ticket, question=question.value, key=key))
+        answer: messages.Answer = self._wait(lambda: self._answers.pop(ticket, None))
+        if answer.error is None:
+            return answer.value
+        if answer.error == "KeyError":
+            raise KeyError(answer.text)
+        raise RuntimeError(f"{answer.error}: {answer.text}")
+
+    def _wait(self, take: Any) -> Any:
+        while True:
+            with self._turn:
+                while True:
+                    found = take()
+                    if found is not None:
+                        return found
+                    if self._is_over:
+                        raise ConversationOver
+                    if not self._is_somebody_reading:
+                        break
+                    self._turn.wait()
+                self._is_somebody_reading = True
+            received: list[Any] | None = []
+            try:
+                received = self._read()
+            finally:
+                with self._turn:
+                    self._is_somebody_reading = False
+                    self._file(received)
+                    self._turn.notify_all()
+
+    def _read(self) -> list[Any] | None:
+        payload = self._channel.receive()
+        if payload is None:
+            return None
+        try:
+            return wire.decode(payload, wire.TO_WORKER)
+        except wire.WireError as error:
+            text = f"The client sent what this worker does not understand: {error}"
+            self.say(messages.Log(level="error", text=text))
+            return []
+
+    def _file(self, received: list[Any] | None) -> None:
+        if received is None:
+            self._is_over = True
+            return
+        for message in received:
+            if isinstance(message, messages.Answer):
+                self._answers[message.ticket] = message
+            else:
+                self._calls.append(message)

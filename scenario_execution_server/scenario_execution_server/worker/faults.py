@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An exception of an action, put into the form in which it travels to the client."""
+
+from __future__ import annotations
+
+import traceback
+from types import TracebackType
+
+from scenario_execution.model.error import OSC2Error
+from scenario_execution_remote.protocol import messages
+
+_PLAIN = (str, int, float, bool, type(None))
+_PHASES = {"initialise": "execute", "update": "update", "terminate": "terminate"}
+
+
+def fault_from(error: BaseException, phase: str) -> messages.Fault:
+    """Describe *error*, which left lifecycle phase *phase* (``tick`` is narrowed down to what tick called)."""
+    if phase == "tick":
+        phase = _phase_within_tick(error.__traceback__)
+    plain_arguments = all(type(argument) in _PLAIN for argument in error.args)
+    return messages.Fault(
+        phase=phase,
+        type_name=type(error).__qualname__,
+        module=type(error).__module__,
+        text=_text_of(error),
+        message=error.msg if isinstance(error, OSC2Error) and isinstance(error.msg, str) else None,
+        arguments=list(error.args) if plain_arguments else None,
+        traceback="".join(traceback.format_exception(type(error), error, error.__traceback__)),
+    )
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as nested:  # str() is the action's code too; the engine's own ActionError fails here for .sce files
+        return f"<str() of it raised {type(nested).__name__}: {nested}>"
+
+
+def _phase_within_tick(trace: TracebackType | None) -> str:
+    while trace is not None:
+        phase = _PHASES.get(trace.tb_frame.f_code.co_name)
+        if phase is not None:
+            return phase
+        trace = trace.tb_next
+    return "update"

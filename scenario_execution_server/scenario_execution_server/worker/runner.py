@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carries out the client's calls on real action instances, one after the other, with py_trees' own tick() and stop()."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import py_trees
+from py_trees.common import Status
+from scenario_execution.actions.base_action_subtree import BaseActionSubtree
+from scenario_execution.actions.process_registry import ProcessRegistry
+from scenario_execution.scenario_execution_base import ScenarioExecutionConfig
+from scenario_execution.simulation import HostClock
+from scenario_execution_remote.protocol import messages
+
+from scenario_execution_server.worker.catalogue import find_action
+from scenario_execution_server.worker.conversation import Conversation
+from scenario_execution_server.worker.faults import fault_from
+from scenario_execution_server.worker.handles import Handles
+from scenario_execution_server.worker.stand_ins import ModelStandIn, RecordingLogger, ScenarioClock
+
+
+class CallError(Exception):
+    """The client asked for something that this worker cannot do: an unknown action, a call out of order."""
+
+
+@dataclass
+class Scenario:
+    """What the actions of one scenario share."""
+
+    process_registry: ProcessRegistry = field(default_factory=ProcessRegistry)
+    host_clock: HostClock = field(default_factory=HostClock)
+    clock: ScenarioClock = field(default_factory=ScenarioClock)
+
+
+@dataclass
+class Hosted:
+    """One action instance and what belongs to it."""
+
+    instance: Any
+    model: ModelStandIn
+    scenario: int
+    logger: RecordingLogger
+    is_shut_down: bool = False
+
+
+class Runner:
+    """The actions of one session.
+
+    Args:
+        conversation: For log records and feedback on their way to the client.
+        handles: The objects that stayed here.
+    """
+
+    def __init__(self, conversation: Conversation, handles: Handles) -> None:
+        self._conversation = conversation
+        self._handles = handles
+        self._actions: dict[int, Hosted] = {}
+        self._scenarios: dict[int, Scenario] = {}
+        self._in_call: int | None = None  # action whose call is running in the main thread
+        self._main_thread = threading.get_ident()
+
+    def carry_out(self, call: Any) -> messages.Result:
+        """Do what *call* says. Whatever the action raises is part of the result, SystemExit and all."""
+        handlers: dict[type, tuple[str, Callable[[Any], tuple[Status | None, bool]]]] = {
+            messages.Create: ("create", self._create),
+            messages.Setup: ("setup", self._set_up),
+            messages.Tick: ("tick", self._tick),
+            messages.Execute: ("execute", self._execute),
+            messages.Stop: ("terminate", self._stop),
+            messages.Shutdown: ("shutdown", self._shut_down),
+            messages.EndScenario: ("shutdown", self._end_scenario),
+        }
+        phase, handler = handlers[type(call)]
+        action = getattr(call, "action", None)
+        status, stopped, fault = None, False, None
+        self._in_call = action
+        try:
+            status, stopped = handler(call)
+        except BaseException as error:  # the action's own code may raise anything, and the client has to hear of all
+            fault = fault_from(error, "protocol" if isinstance(error, CallError) else phase)
+        finally:
+            self._in_call = None
+        hosted = self._actions.get(action) if action is not None else None
+        return messages.Result(
+            call=call.call,
+            status=status.name if status is not None else None,
+            stopped=stopped,
+            feedback=_feedback_of(hosted.instance) if hosted is not None else "",
+            fault=fault,
+        )
+
+    def end(self) -> None:
+        """End every scenario, as the end of a session demands."""
+        for number in list(self._scenarios):
+            self._end(number)
+
+    # -- calls ----------------------------------------------------------------------------------------------------------
+
+    def _create(self, call: messages.Create) -> tuple[None, bool]:
+        if call.action in self._actions:
+            raise CallError(f"action {call.action} exists already")
+        configure(call.directories)
+        cls = find_action(call.plugin)
+        instance = _report_feedback(cls, lambda text: self._feedback_changed(call.action, text))(**call.init_arguments)
+        model = ModelStandIn(call.label, call.context, call.actor)
+        logger = RecordingLogger(self._conversation, call.debug)
+        instance._set_base_properities(call.name, model, logger)
+        if isinstance(instance, BaseActionSubtree) and hasattr(instance, "create_subtree"):
+            instance.create_subtree()
+        self._scenarios.setdefault(call.scenario, Scenario())
+        self._actions[call.action] = Hosted(instance=instance, model=model, scenario=call.scenario, logger=logger)
+        return None, False
+
+    def _set_up(self, call: messages.Setup) -> tuple[None, bool]:
+        hosted = self._find(call.action)
+        scenario = self._scenarios[hosted.scenario]
+        configure(call.directories)
+        self._set_clock(scenario, call.now_s)
+        own = {
+            "logger": hosted.logger,
+            "process_registry": scenario.process_registry,
+            "host_clock": scenario.host_clock,
+            "clock": scenario.clock,
+        }
+        kwargs = {name: own[name] for name in call.provided if name in own} | call.values
+        for node in hosted.instance.iterate():
+            node.setup(**kwargs)
+        return None, False
+
+    def _tick(self, call: messages.Tick) -> tuple[Status, bool]:
+        hosted = self._find(call.action)
+        self._set_clock(self._scenarios[hosted.scenario], call.now_s)
+        if call.arguments is not None:
+            hosted.model.arm(self._handles.restore(call.arguments))
+        for _ in hosted.instance.tick():
+            pass
+        status: Status = hosted.instance.status
+        return status, status != Status.RUNNING
+
+    def _execute(self, call: messages.Execute) -> tuple[None, bool]:
+        hosted = self._find(call.action)
+        hosted.model.arm(self._handles.restore(call.arguments))
+        hosted.instance.initialise()
+
+        def already_initialised() -> None:
+            del hosted.instance.initialise
+
+        hosted.instance.initialise = already_initialised
+        return None, False
+
+    def _stop(self, call: messages.Stop) -> tuple[None, bool]:
+        if call.status not in Status.__members__:
+            raise CallError(f"'{call.status}' is no py_trees status")
+        self._find(call.action).instance.stop(Status[call.status])
+        return None, False
+
+    def _shut_down(self, call: messages.Shutdown) -> tuple[None, bool]:
+        hosted = self._find(call.action)
+        if not hosted.is_shut_down:
+            hosted.is_shut_down = True
+            for node in hosted.instance.iterate():
+                node.shutdown()
+        return None, False
+
+    def _end_scenario(self, call: messages.EndScenario) -> tuple[None, bool]:
+        self._end(call.scenario)
+        return None, False
+
+    # -- helpers --------------------------------------------------------------------------------------------------------
+
+    def _end(self, scenario: int) -> None:
+        """Stop what runs and shut all down, in the order of creation; a fault is logged and does not stop the rest."""
+        numbers = [number for number, hosted in self._actions.items() if hosted.scenario == scenario]
+        for number in numbers:
+            if self._actions[number].instance.status == Status.RUNNING:
+                self._log_fault(self.carry_out(messages.Stop(call=0, action=number, status=Status.INVALID.name)))
+        for number in numbers:
+            self._log_fault(self.carry_out(messages.Shutdown(call=0, action=number)))
+            del self._actions[number]
+        self._scenarios.pop(scenario, None)
+
+    def _find(self, action: int) -> Hosted:
+        hosted = self._actions.get(action)
+        if hosted is None:
+            raise CallError(f"there is no action {action}")
+        return hosted
+
+    @staticmethod
+    def _set_clock(scenario: Scenario, now_s: float | None) -> None:
+        if now_s is not None:
+            scenario.clock.now_s = now_s
+
+    def _feedback_changed(self, action: int, text: str) -> None:
+        if self._in_call == action and threading.get_ident() == self._main_thread:
+            return  # the result of the running call carries it
+        self._conversation.say(messages.Feedback(action=action, text=text))
+
+    def _log_fault(self, result: messages.Result) -> None:
+        if result.fault is not None:
+            text = f"{result.fault.phase} raised {result.fault.type_name}: {result.fault.text}\n{result.fault.traceback}"
+            self._conversation.say(messages.Log(level="error", text=text))
+
+
+def configure(directories: messages.Directories) -> None:
+    """Give the engine's process-wide configuration the client's directories."""
+    config = ScenarioExecutionConfig()
+    config.scenario_file_directory = directories.scenario_file
+    config.output_directory = directories.output
+
+
+def _feedback_of(instance: py_trees.behaviour.Behaviour) -> str:
+    return str(instance.feedback_message)
+
+
+def _report_feedback(cls: type, changed: Callable[[str], None]) -> type:
+    """A class like *cls* that reports each assignment to ``feedback_message``, which threads may do between ticks."""
+
+    def get(self: Any) -> Any:
+        return self.__dict__.get("feedback_message", "")
+
+    def assign(self: Any, value: Any) -> None:
+        if value != self.__dict__.get("feedback_message"):
+            self.__dict__["feedback_message"] = value
+            changed(str(value))
+
+    members = {"feedback_message": property(get, assign), "__module__": cls.__module__, "__qualname__": cls.__qualname__}
+    return type(cls.__name__, (cls,), members)
+
+
