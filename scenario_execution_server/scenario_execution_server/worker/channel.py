@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The channel between front and worker: whole messages over one stream socketpair, and nothing about their meaning.
 
-A frame is a 4-byte big-endian length and that many bytes. The worker's side blocks; the front's side never does, it keeps
-what the socket does not take in a bounded buffer for its poll loop. Why a socketpair: ``docs/decisions/0003-own-fork-server.md``.
+A frame is a 4-byte big-endian length and that many bytes. The worker's side blocks; the front's side never does, it
+keeps what the socket does not take in a bounded buffer for its poll loop. Why a socketpair:
+``docs/decisions/0003-own-fork-server.md``.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import threading
 _LENGTH = struct.Struct("!I")
 LENGTH_BYTES = _LENGTH.size
 
-# The largest single message either side accepts. Arguments and log lines are kilobytes; files travel in chunks far below
-# this. It is here so that a worker gone mad costs the front 64 MiB at most, not its memory.
+# The largest single message either side accepts. Arguments and log lines are kilobytes; files travel in chunks far
+# below this. It is here so that a worker gone mad costs the front 64 MiB at most, not its memory.
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 
 # What the front lets wait for one worker: a largest frame being written and a largest frame behind it.
@@ -23,7 +24,8 @@ PENDING_LIMIT_BYTES = 2 * (MAX_FRAME_BYTES + LENGTH_BYTES)
 
 _READ_BYTES = 256 * 1024  # one recv: more than the kernel's default socket buffer (208 KiB) holds
 
-# What one `on_readable` takes at most, so that a worker that prints without pause cannot keep the front from its other sessions.
+# What one `on_readable` takes at most, so that a worker that prints without pause cannot keep the front from its
+# other sessions.
 _TURN_BYTES = 1024 * 1024
 
 
@@ -59,7 +61,7 @@ class ChannelFullError(ChannelError):
         self.limit_bytes = limit_bytes
 
 
-class ChannelBrokenError(ChannelError):
+class ChannelBrokenError(ChannelError, ConnectionError):
     """The other side is gone, or an interrupted send left half a frame on the stream: nothing more can be sent."""
 
 
@@ -134,8 +136,8 @@ class WorkerChannel:
         with self._sending:
             if self._broken:
                 raise ChannelBrokenError("the channel to the front is broken")
-            # An exception out of a signal handler (KeyboardInterrupt) may leave half a frame on the stream. What follows
-            # would be read as its rest, so from then on nothing may follow.
+            # An exception out of a signal handler (KeyboardInterrupt) may leave half a frame on the stream. What
+            # follows would be read as its rest, so from then on nothing may follow.
             self._broken = True
             try:
                 self._sock.sendall(frame)
@@ -167,8 +169,8 @@ class WorkerChannel:
 class FrontChannel:
     """The front's end: never blocks, and belongs to one poll loop.
 
-    Poll ``fileno()`` for reading always, and for writing while ``wants_write``. After the worker is gone ``closed`` is true,
-    sending does nothing, and how the session ended is told by the launcher.
+    Poll ``fileno()`` for reading always, and for writing while ``wants_write``. After the worker is gone ``closed``
+    is true, sending does nothing, and how the session ended is told by the launcher.
 
     Args:
         sock: The front's end of the socketpair; made nonblocking.
@@ -234,7 +236,8 @@ class FrontChannel:
             except BlockingIOError:
                 return
             except (BrokenPipeError, ConnectionResetError):
-                # What the worker sent before it died may still be unread, so only the outgoing side is over: reading finds the end.
+                # What the worker sent before it died may still be unread, so only the outgoing side is over: reading
+                # finds the end.
                 self._pending.clear()
                 return
             del self._pending[:sent]

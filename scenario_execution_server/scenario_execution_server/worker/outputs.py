@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker's own standard output and error, read where they are written: what actions and their children print.
+
+Descriptors 1 and 2 of a worker are pipes, and their read ends are in the same process: so the output of a call can be
+handed over before the call's reply, which no reader elsewhere could promise. Nothing is replaced at the level of
+Python, so C libraries and child processes are heard as well. A worker that never makes an ``Outputs`` blocks when a
+pipe is full (64 KiB).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TextIO
+
+_CHUNK_BYTES = 64 * 1024  # a pipe's usual capacity: one read empties it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputPipes:
+    """The nonblocking read ends of the pipes behind descriptors 1 and 2."""
+
+    stdout: int
+    stderr: int
+
+
+class _Here:
+    """What belongs to this process: its pipes, and who reads them."""
+
+    pipes: OutputPipes | None = None
+    outputs: Outputs | None = None
+
+
+def adopt(pipes: OutputPipes) -> None:
+    """Make these pipes the ones that ``Outputs`` reads; called once in a new worker, before its main."""
+    _Here.pipes = pipes
+    _Here.outputs = None
+
+
+def flush_outputs() -> bool:
+    """Flush the worker's ``Outputs``, if it has made one; says whether it has."""
+    if _Here.outputs is None:
+        return False
+    _Here.outputs.flush()
+    return True
+
+
+class Outputs:
+    """Forwards what arrives on the worker's pipes, from a daemon thread and from ``flush``.
+
+    Chunks of one stream are delivered in the order they were written, one at a time. Where lines or characters end is
+    not looked at. A ``deliver`` that raises ``OSError`` (the front is gone) is not called again, but the pipes are
+    still emptied, so that nobody blocks on them.
+
+    Args:
+        deliver: Called with ``"stdout"`` or ``"stderr"`` and the bytes, from either thread, never from both at once.
+        pipes: The read ends; None: those of this worker.
+    """
+
+    def __init__(self, deliver: Callable[[str, bytes], None], *, pipes: OutputPipes | None = None) -> None:
+        if pipes is None:
+            pipes = _Here.pipes
+            _Here.outputs = self
+        if pipes is None:
+            raise RuntimeError("this process is not a worker: it has no output pipes of its own")
+        self._deliver: Callable[[str, bytes], None] | None = deliver
+        self._streams = {pipes.stdout: "stdout", pipes.stderr: "stderr"}
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._forward, name="outputs", daemon=True)
+        self._thread.start()
+
+    def flush(self) -> None:
+        """Deliver everything that was written before this call, by this process or by others, and return then.
+
+        Must not be called by ``deliver``.
+        """
+        # Not under the lock: a full pipe makes these block until the thread has read it.
+        for stream in {sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__}:
+            _flush_stream(stream)
+        for fd, name in self._streams.items():
+            with self._lock:
+                while self._read(fd, name):
+                    pass
+
+    def _read(self, fd: int, name: str) -> bool:
+        """Read and deliver one chunk; says whether there may be more. The lock is held."""
+        try:
+            chunk = os.read(fd, _CHUNK_BYTES)
+        except BlockingIOError:
+            return False
+        if not chunk:
+            return False
+        if self._deliver is not None:
+            try:
+                self._deliver(name, chunk)
+            except OSError:
+                self._deliver = None
+        return True
+
+    def _forward(self) -> None:
+        poll = select.poll()
+        for fd in self._streams:
+            poll.register(fd, select.POLLIN)
+        open_count = len(self._streams)
+        while open_count:
+            for fd, event in poll.poll():
+                with self._lock:
+                    if not self._read(fd, self._streams[fd]) and event & select.POLLHUP and not event & select.POLLIN:
+                        poll.unregister(
+                            fd
+                        )  # nobody can write any more; in a worker, which holds descriptors 1 and 2, never
+                        open_count -= 1
+
+
+def _flush_stream(stream: TextIO | None) -> None:
+    # An action may have closed the stream, or put something of its own in its place.
+    if stream is not None:
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
