@@ -79,10 +79,10 @@ def _tidy_interpreter(folder: Path) -> None:
     processes.name_process("se-worker")
     sys.argv = ["scenario_execution_server"]  # rclpy and others parse it; ours would mean nothing to them
     os.environ["PWD"] = str(folder)  # shells and some programs believe it
-    # New ones, since the old remember what kind of file they wrote to. Lines at once, as on a terminal, where a scenario
+    # New ones: the old remember what kind of file they wrote to. Lines at once, as on a terminal, where a scenario
     # is usually run; and text that cannot be encoded must not fail a print.
-    sys.stdout = sys.__stdout__ = _text_stream(1)
-    sys.stderr = sys.__stderr__ = _text_stream(2)
+    sys.stdout = sys.__stdout__ = _text_stream(1)  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _text_stream(2)  # type: ignore[misc]
     # The same for printf in C libraries, which would otherwise keep up to 4 KiB back, and lose it at the end.
     libc = ctypes.CDLL(None)
     with contextlib.suppress(ValueError):  # a C library whose `stdout` is not a symbol
