@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from scenario_execution_keys.errors import KeyTextError
 from scenario_execution_keys.keypair import PublicKey
-
-from .endpoint import DEFAULT_PORT, Endpoint
+from scenario_execution_remote.endpoint import DEFAULT_PORT, Endpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from .errors import EndpointError
+from scenario_execution_remote.errors import EndpointError
 
 DEFAULT_PORT = 7613  # the one home of this number; free in the registry of well-known ports
 UNIX_PATH_LIMIT_BYTES = 107  # sockaddr_un.sun_path has 108 bytes on Linux, one of them the closing zero

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from scenario_execution_keys.errors import KeysError
 from scenario_execution_keys.keypair import KeyPair, PublicKey
 from scenario_execution_keys.store import KeyStore
-
-from .config import RemoteSettings
-from .endpoint import Endpoint
-from .errors import OwnKeyError
+from scenario_execution_remote.config import RemoteSettings
+from scenario_execution_remote.endpoint import Endpoint
+from scenario_execution_remote.errors import OwnKeyError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,68 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One connection to one server: connect, authenticate, and say in words why not."""
+"""Connect to a server: authenticate, and if it cannot be done say in words why not.
+
+Each attempt is one socket with a monitor. If it fails, a probe looks who is there, ``diagnosis`` says what both mean,
+and either that is reported or the next attempt follows. A time-out alone is never an answer.
+"""
 
 from __future__ import annotations
 
-import enum
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import zmq
 
-from .endpoint import Endpoint
-from .errors import HandshakeError
+from scenario_execution_keys.keypair import KeyPair, PublicKey
+from scenario_execution_remote.addresses import Address, addresses_of
+from scenario_execution_remote.connection import (
+    EPIPE,
+    HANDSHAKE_LIMIT_S,
+    Connection,
+    LinkChange,
+    LinkEvent,
+    close_sockets,
+    open_sockets,
+    read_monitor,
+)
+from scenario_execution_remote.diagnosis import Attempt, Certainty, Finding, Outcome, Parties, Probe, Reach, diagnose
+from scenario_execution_remote.endpoint import Endpoint
+from scenario_execution_remote.errors import HandshakeError, OwnKeyError, ServerUnreachableError
+from scenario_execution_remote.patience import Patience
+from scenario_execution_remote.probe import PROBE_S, look_at
 
-if TYPE_CHECKING:
-    from scenario_execution_keys.keypair import KeyPair, PublicKey
+__all__ = ["Connection", "LinkChange", "LinkEvent", "connect"]
 
-
-class LinkChange(enum.Enum):
-    """What can happen to a connection that once stood. libzmq reconnects by itself except after REFUSED."""
-
-    UP = "up"  # handshake done (again): a new connection to the server, ask it to resume
-    DOWN = "down"  # the connection broke; libzmq tries again
-    UNREACHABLE = "unreachable"  # one attempt to reconnect found nobody there
-    UNCONVINCED = "unconvinced"  # one attempt found somebody who did not finish the handshake
-    REFUSED = "refused"  # the server does not admit us any more; libzmq will not try again
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkEvent:
-    """One change of the connection.
-
-    Attributes:
-        change: What happened.
-        text: The same for the log.
-        error: For REFUSED the error to fail with, else None.
-    """
-
-    change: LinkChange
-    text: str
-    error: HandshakeError | None = None
-
-
-class Connection:
-    """A connection whose handshake has succeeded. Used and closed by the one thread that owns it.
-
-    Attributes:
-        endpoint: The server.
-        socket: DEALER. IMMEDIATE is set: while the connection is down a send raises ``zmq.Again`` instead of queueing.
-        monitor: PAIR that becomes readable when :meth:`events` has something.
-        encrypted: Whether it speaks CURVE.
-    """
-
-    endpoint: Endpoint
-    socket: zmq.Socket[bytes]
-    monitor: zmq.Socket[bytes]
-    encrypted: bool
-
-    def events(self) -> list[LinkEvent]:
-        """What has happened since the last call, oldest first; never waits."""
-        raise NotImplementedError
-
-    def close(self, *, linger_s: float = 0.0) -> None:
-        """Close monitor and socket; idempotent. What was sent gets *linger_s* seconds to leave, in the background."""
-        raise NotImplementedError
+PAUSE_FIRST_S = 0.05  # between attempts: a server that is just starting is met without a noticeable wait,
+PAUSE_LAST_S = 0.25  # and one that starts seconds later costs four attempts a second
+PEEK_AFTER_S = 0.5  # a handshake that takes longer is worth a look at who is there, before its own limit is reached
+NEXT_ADDRESS_AFTER_S = 1.2  # a name with several addresses: past the first repeated SYN (1 s), try the next
+PROBE_SHARE = 0.2  # of the time that is left, kept for a look at who is there, PROBE_S at most
+LEAST_ATTEMPT_S = 0.2  # a shorter last attempt could mistake a slow link for a dead one
 
 
 def connect(
@@ -87,7 +62,133 @@ def connect(
         abort_fd: A descriptor that becomes readable if the caller wants this to stop; it is not read.
 
     Raises:
-        HandshakeError: one of its children, named for what is true. Definite refusals come at once, "nobody there" when
-            the deadline is reached.
+        HandshakeError: one of its children, named for what is true. What trying again cannot change is raised at once,
+            what a server that is just starting looks like when the deadline is reached.
     """
-    raise NotImplementedError
+    if server_key is not None and own is None:
+        raise OwnKeyError(
+            endpoint.text,
+            f"the server at {endpoint} is pinned to {server_key.fingerprint}, and this client has no key of its own",
+            advice="make one",
+            next_command="se-remote keygen",
+        )
+    patience = Patience(endpoint.text, deadline_s, abort_fd)
+    errand = _Errand(
+        parties=Parties(endpoint=endpoint, own=own.public if server_key and own else None, server_key=server_key),
+        own=own if server_key else None,
+        patience=patience,
+        context=context,
+        silence_s=silence_s,
+    )
+    pause_s = PAUSE_FIRST_S
+    before: HandshakeError | None = None
+    while True:
+        result = _round(errand)
+        if isinstance(result, Connection):
+            return result
+        is_repeated = type(result.error) is type(before)
+        if result.certainty is Certainty.FINAL or (result.certainty is Certainty.PROBABLE and is_repeated):
+            raise result.error
+        if patience.left_s - pause_s < LEAST_ATTEMPT_S:
+            raise result.error
+        before = result.error
+        patience.pause(pause_s)
+        pause_s = min(2 * pause_s, PAUSE_LAST_S)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Errand:
+    """What one call of :func:`connect` is about."""
+
+    parties: Parties
+    own: KeyPair | None
+    patience: Patience
+    context: zmq.Context[zmq.Socket[bytes]]
+    silence_s: float
+
+
+def _round(errand: _Errand) -> Connection | Finding:
+    """One attempt at each address; what was learnt from the most telling of those that failed."""
+    addresses = addresses_of(errand.parties.endpoint, errand.patience)
+    if isinstance(addresses, Finding):
+        return addresses
+    findings: list[Finding] = []
+    for number, address in enumerate(addresses, start=1):
+        result = _attempt(errand, address, is_last=number == len(addresses))
+        if isinstance(result, Connection) or result.certainty is Certainty.FINAL:
+            return result
+        findings.append(result)
+    # somebody who does not answer says more than nobody there; among equals the first address is the preferred one
+    return min(findings, key=lambda finding: isinstance(finding.error, ServerUnreachableError))
+
+
+def _attempt(errand: _Errand, address: Address, *, is_last: bool) -> Connection | Finding:
+    parties, patience = errand.parties, errand.patience
+    # The look at who is there has to fit in before the deadline, not behind it.
+    until_s = patience.deadline_s - min(PROBE_S, PROBE_SHARE * patience.left_s)
+    connect_by_s = until_s if is_last else min(until_s, time.monotonic() + NEXT_ADDRESS_AFTER_S)
+    socket, monitor = open_sockets(parties, errand.own, address, errand.context, errand.silence_s)
+    is_kept = False
+    try:
+        handshake = _Handshake(monitor, patience)
+        end = handshake.wait(connect_by_s, until_s, at_most_s=PEEK_AFTER_S)
+        if end is None and handshake.connected_s is not None:
+            # Slow, or not a server at all. A service that speaks another language is recognised here, seconds before
+            # libzmq gives up; anything else may still become a connection.
+            finding = diagnose(parties, handshake.as_attempt(None), look_at(address, patience))
+            if finding.certainty is Certainty.FINAL:
+                return finding
+            end = handshake.wait(connect_by_s, until_s)
+        if end is not None and end[0] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            is_kept = True
+            return Connection(parties, address, socket, monitor)
+        attempt = handshake.as_attempt(end)
+    finally:
+        if not is_kept:
+            close_sockets(socket, monitor, 0.0)
+    if attempt.outcome is Outcome.UNANSWERED:
+        probe = Probe(reach=Reach.UNANSWERED)  # a plain connection would wait for the same answer
+    elif attempt.outcome is Outcome.DENIED:
+        probe = Probe(reach=Reach.REACHED)  # the server itself has answered, there is nothing left to ask
+    else:
+        probe = look_at(address, patience)
+    return diagnose(parties, attempt, probe)
+
+
+class _Handshake:
+    """What the monitor tells about one attempt, until its end is known."""
+
+    def __init__(self, monitor: zmq.Socket[bytes], patience: Patience) -> None:
+        self._monitor = monitor
+        self._patience = patience
+        self.connected_s: float | None = None
+
+    def wait(
+        self, connect_by_s: float, finish_by_s: float, *, at_most_s: float = HANDSHAKE_LIMIT_S
+    ) -> tuple[int, int] | None:
+        """The event and value that end the attempt; None if they are not there *at_most_s* after the connect."""
+        while True:
+            for event, value in read_monitor(self._monitor):
+                if event == zmq.EVENT_CONNECTED:
+                    self.connected_s = time.monotonic()
+                else:
+                    return event, value
+            connected_s = self.connected_s
+            until_s = connect_by_s if connected_s is None else min(finish_by_s, connected_s + at_most_s)
+            if time.monotonic() >= until_s:
+                return None
+            self._patience.wait(self._monitor, zmq.POLLIN, until_s)
+
+    def as_attempt(self, end: tuple[int, int] | None) -> Attempt:
+        """The same for ``diagnosis``."""
+        if self.connected_s is None:
+            return Attempt(outcome=Outcome.UNANSWERED if end is None else Outcome.NOBODY)
+        took_s = time.monotonic() - self.connected_s
+        event, value = end or (0, 0)
+        if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+            return Attempt(outcome=Outcome.DENIED, status=value, took_s=took_s)
+        if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+            return Attempt(outcome=Outcome.MISMATCH, took_s=took_s)
+        if event == zmq.EVENT_DISCONNECTED or (event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL and value == EPIPE):
+            return Attempt(outcome=Outcome.BROKEN_OFF, took_s=took_s)
+        return Attempt(outcome=Outcome.STALLED, took_s=took_s)
