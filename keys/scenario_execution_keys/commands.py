@@ -59,7 +59,7 @@ def read_public_key(text: str) -> PublicKey:
         return PublicKey.parse(text)
     path = Path(text)
     looks_like_path = text.endswith((paths.PUBLIC_SUFFIX, paths.SECRET_SUFFIX)) and len(text) != Z85_CHARS
-    if not (looks_like_path or _is_there(path)):
+    if not text.strip() or not (looks_like_path or _is_there(path)):
         return PublicKey.parse(text)
     mend = "Give the .key file, or the line that `se-server key` or `se-remote key` prints"
     if text.endswith(paths.SECRET_SUFFIX):
@@ -73,7 +73,7 @@ def read_public_key(text: str) -> PublicKey:
 def _is_there(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError):  # too long, or with a NUL: no path, then
+    except (OSError, ValueError):  # too long, or (before Python 3.12) with a NUL: no path, then
         return False
 
 

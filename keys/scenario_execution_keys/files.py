@@ -10,6 +10,7 @@ import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from scenario_execution_keys.errors import (
     KeyAccessError,
@@ -126,10 +127,8 @@ def read_owned(path: Path, *, secret: bool, mend: str) -> bytes:
     with _mapped(path, "read the file"):
         # NONBLOCK and NOFOLLOW: the file may have been exchanged for a pipe or a link since lstat
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    with _plain_file(descriptor, path, mend) as file:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise KeyFileError("this is not a plain file", mend, path=path)
         _check_owner(path, status)
         mode = stat.S_IMODE(status.st_mode)
         quoted = shlex.quote(str(path))
@@ -146,6 +145,18 @@ def read_owned(path: Path, *, secret: bool, mend: str) -> bytes:
             )
         with _mapped(path, "read the file"):
             return file.read(MAX_FILE_BYTES + 1)  # one more, so that the parser sees that it is too large
+
+
+@contextlib.contextmanager
+def _plain_file(descriptor: int, path: Path, mend: str) -> Iterator[BinaryIO]:
+    """The open descriptor as a file, if it is a plain one; closed afterwards in any case."""
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise KeyFileError("this is not a plain file", mend, path=path)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
 
 
 def create_owned(path: Path, data: bytes, *, mend: str) -> None:
@@ -232,9 +243,7 @@ def read_any(path: Path, *, mend: str) -> bytes:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # NONBLOCK: a pipe must not hang us
         except FileNotFoundError:
             raise KeyNotFoundError(f"there is no {path}", mend, path=path) from None
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise KeyFileError("this is not a plain file", mend, path=path)
+        with _plain_file(descriptor, path, mend) as file:
             return file.read(MAX_FILE_BYTES + 1)
 
 
