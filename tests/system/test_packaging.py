@@ -6,6 +6,7 @@ from __future__ import annotations
 import email.message
 import email.parser
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -157,3 +158,10 @@ def test_the_installed_engine_names_a_wrong_argument_of_remote(installed: Instal
     done = installed.run("scenario_execution", "-n", scenario)
     assert done.returncode != 0
     assert "setup_timeuot" in done.stdout + done.stderr
+
+
+def test_the_demo_passes_with_the_wheels(installed: Installed, tmp_path: Path) -> None:
+    examples = shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    done = installed.run("python", examples / "demo.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All of this happened." in done.stdout
