@@ -50,14 +50,14 @@ def create_remote_modifier(child: py_trees.behaviour.Behaviour, resolved_values:
         ValueError: an argument is wrong, or there is no action below; the engine adds the place in the file.
     """
     settings = RemoteSettings.from_arguments(resolved_values)
-    rewritten = _rewrite(child, settings)
+    rewritten = rewrite(child, settings)
     if not any(isinstance(node, RemoteAction) for node in rewritten.iterate()):
         raise ValueError("remote() has no action below it that could run on a server: put it on an action, or on a "
                          "composition that contains one")  # fmt: skip
     return Remote(name="remote", child=rewritten)
 
 
-def _rewrite(node: py_trees.behaviour.Behaviour, settings: RemoteSettings) -> py_trees.behaviour.Behaviour:
+def rewrite(node: py_trees.behaviour.Behaviour, settings: RemoteSettings) -> py_trees.behaviour.Behaviour:
     """*node* with every plug-in action below replaced, in place, as trees from ``.sce`` files keep only their leaves."""
     if hasattr(node, "_external_plugin_key"):  # not isinstance(BaseAction): conditions of `wait` are BaseActions too
         leaf = stand_in_for(node, settings)
@@ -66,7 +66,7 @@ def _rewrite(node: py_trees.behaviour.Behaviour, settings: RemoteSettings) -> py
     if isinstance(node, RemoteAction):
         return node  # an inner remote() wins
     for index, child in enumerate(node.children):
-        node.children[index] = _rewrite(child, settings)
+        node.children[index] = rewrite(child, settings)
     if isinstance(node, py_trees.decorators.Decorator):
         node.decorated = node.children[0]
     return node
