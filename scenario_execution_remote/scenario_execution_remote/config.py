@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -145,7 +144,8 @@ def _checked(parameter: Parameter, value: object) -> str | float:
     # bool is an int to Python, and "true" is no time; a length such as 5m arrives as 5 and cannot be told from 5s
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise _refused(parameter, value, expected)
-    if not math.isfinite(value) or not 0 <= value <= LONGEST_S or (value == 0 and not parameter.zero_means):
+    # in this form NaN is refused as well
+    if not 0 <= value <= LONGEST_S or (value == 0 and not parameter.zero_means):
         raise _refused(parameter, value, expected)
     return value
 

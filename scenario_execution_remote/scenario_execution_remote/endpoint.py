@@ -100,8 +100,7 @@ class Endpoint:
             address = ipaddress.ip_address(self.host)
         except ValueError:
             return False
-        mapped = getattr(address, "ipv4_mapped", None)
-        return address.is_loopback or (mapped is not None and bool(mapped.is_loopback))
+        return address.is_loopback
 
     @property
     def text(self) -> str:
@@ -123,9 +122,9 @@ _ABSTRACT = "is an abstract socket, which no file permission guards; use a path"
 _NEVER_IN_A_HOST = {
     " ": "has a space in it",
     "*": "has a wildcard in it; a client connects to one host",
+    "~": "uses ~, which only a shell expands; write the absolute path",
     "/": "has a path after the host",
     ";": "names a source address, which is not supported",  # libzmq would take "source;destination"
-    "~": "uses ~, which only a shell expands; write the absolute path",
 }
 
 
@@ -164,6 +163,8 @@ def _ipv6(text: str, inside: str) -> str:
         raise EndpointError(text, "has an IPv6 zone that is not an interface name")
     if address.is_unspecified:
         raise EndpointError(text, "means every interface; a client connects to one host")
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)  # one spelling per address, or a pin would be missed
     return f"{address}{percent}{zone}"
 
 

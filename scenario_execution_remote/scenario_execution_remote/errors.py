@@ -68,6 +68,13 @@ class EndpointError(RemoteError, ValueError):
         )
 
 
+def _pin(endpoint: str, verb: str) -> str:
+    """How to pin a server's key. Unix sockets are not among the known servers; only the scenario can pin one."""
+    if endpoint.startswith("/"):
+        return f'remote("{endpoint}", server_key: "sepub-...")'
+    return f"se-remote {verb} {endpoint} sepub-..."
+
+
 class HandshakeError(RemoteError):
     """No usable connection to a server came about.
 
@@ -164,8 +171,8 @@ class EncryptionRequiredError(HandshakeError):
         super().__init__(
             endpoint,
             f"the server at {endpoint} demands encryption and its public key is not known here",
-            advice="show the key on the server with `se-server key`, then run here",
-            next_command=f"se-remote trust {endpoint} sepub-...",
+            advice="show the key on the server with `se-server key`, then pin it here",
+            next_command=_pin(endpoint, "trust"),
         )
 
 
@@ -184,8 +191,9 @@ class ServerIdentityError(HandshakeError):
             endpoint,
             f"the server at {endpoint} broke off the handshake meant for the key {expected}: "
             "it probably has another key, or somebody else answers there",
-            advice="compare with `se-server key` on the server; only if that is the right server, pin its new key here",
-            next_command=f"se-remote trust --replace {endpoint} sepub-...",
+            advice="compare with `se-server key` on the server; only if that is the right server, pin its new key here "
+            "(in the scenario, if it is pinned there)",
+            next_command=_pin(endpoint, "trust --replace"),
         )
 
 

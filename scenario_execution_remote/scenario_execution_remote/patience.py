@@ -45,6 +45,9 @@ class Patience:
         if self._abort_fd is not None:
             poller.register(self._abort_fd, zmq.POLLIN)
         left_s = max(0.0, min(until_s, self.deadline_s) - time.monotonic())
+        if not poller.sockets:
+            time.sleep(left_s)  # a poll of nothing returns at once, whatever its time-out
+            return False
         ready = dict(poller.poll(math.ceil(left_s * 1000)))  # rounded up, or the last millisecond would be a busy loop
         if self._abort_fd is not None and self._abort_fd in ready:
             raise ConnectAbortedError(self._endpoint)

@@ -132,10 +132,12 @@ def _attempt(errand: _Errand, address: Address, *, is_last: bool) -> Connection 
     try:
         handshake = _Handshake(monitor, patience)
         end = handshake.wait(connect_by_s, until_s, at_most_s=PEEK_AFTER_S)
-        if end is None and handshake.connected_s is not None:
+        spare_s = until_s - time.monotonic()
+        if end is None and handshake.connected_s is not None and spare_s > 0:
             # Slow, or not a server at all. A service that speaks another language is recognised here, seconds before
             # libzmq gives up; anything else may still become a connection.
-            finding = diagnose(parties, handshake.as_attempt(None), look_at(address, patience))
+            peek = look_at(address, patience, most_s=min(PROBE_S, spare_s))
+            finding = diagnose(parties, handshake.as_attempt(None), peek)
             if finding.certainty is Certainty.FINAL:
                 return finding
             end = handshake.wait(connect_by_s, until_s)
