@@ -184,7 +184,7 @@ def _authenticator(context: zmq.Context[zmq.Socket[bytes]], status: bytes) -> th
 def call_without_file_rights(work: Callable[[], object]) -> object:
     """What *work* returns, or raises, in a thread that may open only what everybody may, even if we are root.
 
-    The kernel keeps the user id for file accesses per thread; threads that *work* starts, such as a context's, inherit it.
+    The kernel keeps the user id for file accesses per thread; threads that *work* starts inherit it.
     """
     outcome: list[object] = []
 
