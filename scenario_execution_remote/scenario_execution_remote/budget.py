@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-# Half of the period: a quick action's result is there in the same tick even over Wi-Fi, and what the tree does besides still
-# fits into the other half, so that a slow link never makes the runner complain about a tick that is too long.
+# Half of the period: a quick action's result is there in the same tick even over Wi-Fi, and what the tree does
+# besides still fits into the other half, so that a slow link never makes the runner complain about a tick that is
+# too long.
 WAIT_SHARE = 0.5
 
 
 class TickBudget:
     """The time one tick may still wait.
 
-    The tree does not say when a tick begins. It ticks each action at most once per tick, so an action that comes a second
-    time is in the next one; and so is whoever comes later than a period after the last beginning.
+    The tree does not say when a tick begins. It ticks each action at most once per tick, so an action that comes a
+    second time is in the next one; and so is whoever comes later than a period after the last beginning.
 
     Args:
         tick_period_s: The runner's tick period, in seconds.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An exception that an action raised on the server, raised again here: same type name, same text, the rest as its cause."""
+"""What an action raised on the server, raised again here: same type name, same text, the traceback as its cause."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scenario_execution.model.error import OSC2Error
 from .protocol import messages
 
 
-class RemoteTraceback(Exception):  # noqa: N818  (a cause to be shown, not an error to be caught)
+class RemoteTraceback(Exception):
     """The traceback as it was on the server."""
 
     def __str__(self) -> str:

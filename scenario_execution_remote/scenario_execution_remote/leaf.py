@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The py_trees behaviour that stands in the tree for an action which runs on a server. It does no work and never blocks."""
+"""The behaviours that stand in the tree for actions which run on a server. They do no work, and wait only so long."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import py_trees
-from py_trees.common import Status
+from py_trees.common import Access, Status
 from scenario_execution.actions.base_action import BaseAction
+from scenario_execution.actions.base_action_subtree import BaseActionSubtree
 from scenario_execution.scenario_execution_base import ScenarioExecutionConfig
+
 from scenario_execution_keys.errors import KeysError
 
 from .config import RemoteSettings
@@ -20,22 +23,22 @@ from .plugin import describe
 from .protocol import messages
 from .run import RUN, RemoteSession, end_with_the_run
 
-# What ``setup()`` gets and the worker makes itself. ``simulation`` is not among them: a live simulator cannot travel, and
-# without the key an action that needs it says so in the engine's own words.
+# What ``setup()`` gets and the worker makes itself. ``simulation`` is not among them: a live simulator cannot
+# travel, and without the key an action that needs it says so in the engine's own words.
 _MADE_THERE = ("logger", "process_registry", "host_clock", "clock")
 _STAYS_HERE = (*_MADE_THERE, "simulation", "node", "marker_handler")
 
 
-class RemoteAction(py_trees.behaviour.Behaviour):
-    """Stands for one plug-in action; looks like it in every display and log.
+class RemoteNode(py_trees.behaviour.Behaviour):
+    """What a remote action is to the tree, whether it is shown as a leaf or as a subtree.
 
     Args:
-        local: The action as the engine built it. It is never set up or ticked; it knows name, arguments and source line.
+        local: The action as the engine built it. It is never set up or ticked; it knows name, arguments and source
+            line.
         settings: Of the innermost ``remote()`` above it.
     """
 
-    def __init__(self, local: Any, settings: RemoteSettings) -> None:
-        super().__init__(local.name)
+    def _take_place_of(self, local: Any, settings: RemoteSettings) -> None:
         self.logger = _QuietLogger(local.logger, type(local).__name__)  # type: ignore[assignment]  # it logs like one
         self.blackboards = local.blackboards
         self.osc_source = getattr(local, "osc_source", None)
@@ -51,7 +54,7 @@ class RemoteAction(py_trees.behaviour.Behaviour):
         self._waits_without_limit = False
         self._is_lost = False
 
-    # -- lifecycle, in py_trees' order -----------------------------------------------------------------------------------
+    # -- lifecycle, in py_trees' order -------------------------------------------------------------
 
     def setup(self, **kwargs: Any) -> None:
         """Create the action on the server and set it up there.
@@ -143,7 +146,15 @@ class RemoteAction(py_trees.behaviour.Behaviour):
         if pending.result is not None and pending.result.fault is not None:
             self._log_late_fault(pending.result)
 
-    # -- what the calls consist of ----------------------------------------------------------------------------------------
+    def register_key(self, key: str, access: Access) -> None:
+        """The remote action has registered a blackboard key; displays list it with this node's client."""
+        if hasattr(self._local, "get_blackboard_client"):
+            self._local.get_blackboard_client().register_key(key, access)
+
+    def _show_below(self, nodes: list[Any]) -> None:
+        """Take over status and feedback of the nodes below, if there are any."""
+
+    # -- what the calls consist of -----------------------------------------------------------------
 
     def _create_call(self, scenario: int, debug: bool) -> messages.Create:
         local, session = self._local, self._require_session()
@@ -176,7 +187,7 @@ class RemoteAction(py_trees.behaviour.Behaviour):
     def _now_s(self) -> float | None:
         return float(self._clock.now()) if self._clock is not None else None
 
-    # -- what comes back --------------------------------------------------------------------------------------------------
+    # -- what comes back ---------------------------------------------------------------------------
 
     def _patience_s(self) -> float | None:
         if self._waits_without_limit:
@@ -195,6 +206,7 @@ class RemoteAction(py_trees.behaviour.Behaviour):
         if result is None:
             return None
         self.feedback_message = result.feedback
+        self._show_below(result.nodes)
         if result.fault is not None:
             raise exception_from(result.fault, self._local)
         return result
@@ -237,6 +249,63 @@ class RemoteAction(py_trees.behaviour.Behaviour):
         return self._session
 
 
+class RemoteAction(RemoteNode):
+    """Stands for one plug-in action; looks like it in every display and log."""
+
+    def __init__(self, local: Any, settings: RemoteSettings) -> None:
+        super().__init__(local.name)
+        self._take_place_of(local, settings)
+
+
+class RemoteSubtree(RemoteNode, py_trees.composites.Sequence):
+    """Stands for an action that is a subtree: one unit on the server, shown here with all of its nodes.
+
+    The nodes are those of the local instance, put to rest: they are never set up or ticked, and show what the server
+    says. """
+
+    def __init__(self, local: Any, settings: RemoteSettings) -> None:
+        super().__init__(local.name, memory=True)
+        self._take_place_of(local, settings)
+        for child in local.children:
+            child.parent = self
+        self.children = local.children
+        self._shown = [node for node in self.iterate() if node is not self]
+        for node in self._shown:
+            node.setup = _do_nothing  # type: ignore[method-assign]
+            node.shutdown = _do_nothing  # type: ignore[method-assign]
+
+    def tick(self) -> Iterator[py_trees.behaviour.Behaviour]:
+        """Tick the whole subtree on the server, in one call; yields the nodes that took part."""
+        if self.status != Status.RUNNING:
+            self.initialise()
+        new_status = self.update()
+        if new_status != Status.RUNNING:
+            self.stop(new_status)
+        self.status = new_status
+        yield from (node for node in self._shown if node.status != Status.INVALID)
+        yield self
+
+    def stop(self, new_status: Status) -> None:
+        """Have the subtree stopped; what is below stops with it, on the server."""
+        self.terminate(new_status)
+        if new_status == Status.INVALID:
+            for node in self._shown:
+                node.status = Status.INVALID
+        self.status = new_status
+        self.iterator = self.tick()
+
+    def _show_below(self, nodes: list[Any]) -> None:
+        for node, (status, feedback) in zip(self._shown, nodes, strict=False):
+            node.status = Status[status]
+            node.feedback_message = feedback
+            if node.parent is self and node.status != Status.INVALID:
+                self.current_child = node
+
+
+def _do_nothing(**_kwargs: Any) -> None:
+    pass
+
+
 class _QuietLogger:
     """The run's logger without the lines that py_trees itself logs in tick() and stop(): the worker's tick logs them.
 
@@ -258,12 +327,13 @@ class _QuietLogger:
         return getattr(self._logger, name)
 
 
-def stand_in_for(local: Any, settings: RemoteSettings) -> RemoteAction:
-    """The remote leaf for *local*, under a class that displays and logs cannot tell from the action's own."""
+def stand_in_for(local: Any, settings: RemoteSettings) -> RemoteNode:
+    """The remote node for *local*, under a class that displays and logs cannot tell from the action's own."""
     cls = type(local)
+    base = RemoteSubtree if isinstance(local, BaseActionSubtree) else RemoteAction
     members = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    leaf: RemoteAction = type(cls.__name__, (RemoteAction,), members)(local, settings)
-    return leaf
+    node: RemoteNode = type(cls.__name__, (base,), members)(local, settings)
+    return node
 
 
 def _directories() -> messages.Directories:

@@ -36,7 +36,9 @@ class Sink(Protocol):
     def output(self, chunk: messages.Output) -> None: ...
     def feedback(self, change: messages.Feedback) -> None: ...
     def write(self, write: messages.Write) -> None: ...
-    def answer(self, question: messages.Ask) -> bytes: ...
+    def answer(self, question: messages.Ask) -> bytes | None: ...
+    def registered_key(self, registration: messages.RegisteredKey) -> None: ...
+    def registered(self, registration: messages.Registered) -> None: ...
     def trouble(self, text: str) -> None: ...
     def foreign(self, value: object) -> object: ...
 
@@ -119,7 +121,7 @@ class Link:
         self._machine = ClientSession(secrets.token_bytes(SESSION_ID_BYTES), hello, lost_after_s)
         self._thread = threading.Thread(target=self._run, name=f"remote {endpoint}", daemon=True)
 
-    # -- for the tree's thread ------------------------------------------------------------------------------------------
+    # -- for the tree's thread ---------------------------------------------------------------------
 
     def open(self, timeout_s: float) -> None:
         """Connect and open the session.
@@ -163,15 +165,19 @@ class Link:
         self._wake()
         return made[-1]
 
+    def post(self, body: bytes | None) -> None:
+        """Send a body without waiting for an answer; None asks for the end of the session. From any thread."""
+        with self._lock:
+            self._outbox.append(body)
+        self._wake()
+
     def next_number(self) -> int:
         """A number for the next call."""
         return next(self._numbers)
 
     def end(self) -> None:
         """Ask the server to shut all actions down; :meth:`wait_until_over` tells when nothing runs any more."""
-        with self._lock:
-            self._outbox.append(None)
-        self._wake()
+        self.post(None)
 
     def wait_until_over(self, timeout_s: float) -> bool:
         """Wait for the end of the session. Returns whether it has come."""
@@ -185,7 +191,7 @@ class Link:
             pass
         self._wake()
 
-    # -- the thread -----------------------------------------------------------------------------------------------------
+    # -- the thread --------------------------------------------------------------------------------
 
     def _wake(self) -> None:
         try:
@@ -206,7 +212,7 @@ class Link:
             self._converse(connection)
         except RemoteError as error:
             self._fail(error)
-        except Exception as error:  # the thread's top: whoever waits has to be told, whatever it is
+        except Exception as error:  # noqa: BLE001 - the thread's top: whoever waits has to be told
             self._fail(RemoteProtocolError(f"the link to {self.endpoint} broke by a fault of its own: {error!r}"))
         finally:
             self._fail(SessionLostError(self.endpoint.text, silent_for_s=0.0, why="the link was closed"))
@@ -319,8 +325,14 @@ class Link:
                 elif isinstance(message, messages.Write):
                     sink.write(message)
                 elif isinstance(message, messages.Ask):
-                    self._machine.send(sink.answer(message), time.monotonic())
-            except Exception as error:  # the sink runs the user's own logger; its faults must not end the session
+                    answer = sink.answer(message)
+                    if answer is not None:
+                        self._machine.send(answer, time.monotonic())
+                elif isinstance(message, messages.RegisteredKey):
+                    sink.registered_key(message)
+                elif isinstance(message, messages.Registered):
+                    sink.registered(message)
+            except Exception as error:  # noqa: BLE001 - the sink runs the user's own logger and streams
                 sink.trouble(f"a message of the server could not be handled: {error!r}")
 
     def _error_for(self, over: Over) -> RemoteError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ``remote()`` modifier: replaces every plug-in action below it by a remote leaf, in place, without touching the network."""
+"""The ``remote()`` modifier: replaces every plug-in action below it by a remote leaf, in place and without I/O."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import py_trees
 from py_trees.common import Status
 
 from .config import RemoteSettings
-from .leaf import RemoteAction, stand_in_for
+from .leaf import RemoteNode, stand_in_for
 
 
 class Remote(py_trees.decorators.Decorator):
-    """Marks in the tree where ``remote()`` stands; passes everything through, so that what is below behaves as without it.
+    """Marks in the tree where ``remote()`` stands; passes everything through, so that what is below behaves as
+    without it.
 
     py_trees' own decorators stop their child again when it already is INVALID; an action below would see a second
     ``terminate(INVALID)`` that it does not get locally.
@@ -51,19 +52,20 @@ def create_remote_modifier(child: py_trees.behaviour.Behaviour, resolved_values:
     """
     settings = RemoteSettings.from_arguments(resolved_values)
     rewritten = rewrite(child, settings)
-    if not any(isinstance(node, RemoteAction) for node in rewritten.iterate()):
+    if not any(isinstance(node, RemoteNode) for node in rewritten.iterate()):
         raise ValueError("remote() has no action below it that could run on a server: put it on an action, or on a "
                          "composition that contains one")  # fmt: skip
     return Remote(name="remote", child=rewritten)
 
 
 def rewrite(node: py_trees.behaviour.Behaviour, settings: RemoteSettings) -> py_trees.behaviour.Behaviour:
-    """*node* with every plug-in action below replaced, in place, as trees from ``.sce`` files keep only their leaves."""
+    """*node* with every plug-in action below replaced, in place, as trees from ``.sce`` files keep only their
+    leaves."""
     if hasattr(node, "_external_plugin_key"):  # not isinstance(BaseAction): conditions of `wait` are BaseActions too
         leaf = stand_in_for(node, settings)
         leaf.parent, node.parent = node.parent, None
         return leaf
-    if isinstance(node, RemoteAction):
+    if isinstance(node, RemoteNode):
         return node  # an inner remote() wins
     for index, child in enumerate(node.children):
         node.children[index] = rewrite(child, settings)

@@ -1,124 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The remote sessions of one scenario run: made at the first set-up, shared by all actions on a server, ended with the run."""
+"""The remote sessions of one run: made at the first set-up, shared by all actions on a server, ended with the run."""
 
 from __future__ import annotations
 
 import atexit
-import codecs
 import functools
 import itertools
 import signal
-import sys
 import threading
 import time
 from typing import Any
 
-import py_trees
-from scenario_execution.model.types import VariableReference
 from scenario_execution.scenario_execution_base import ScenarioExecution
-from scenario_execution_keys.store import KeyStore
 
 from .budget import TickBudget
 from .config import RemoteSettings
-from .endpoint import Endpoint
-from .link import Link, Pending
-from .protocol import messages, wire
-from .protocol.values import Reference
-from .security import security_for
+from .protocol import messages
+from .session import RemoteSession
 
 _LAST_WORD_S = 5.0  # beyond the server's own time for shutting down: for the report to travel
 _WATCH_EVERY_S = 0.2  # how often a wait for the end looks whether the user has lost patience
-
-
-class RemoteSession:
-    """One server within a run: the link, and what the worker says by itself put in its place on this side.
-
-    Args:
-        settings: Of the ``remote()`` that needs it.
-        logger: The run's logger.
-    """
-
-    def __init__(self, settings: RemoteSettings, logger: Any) -> None:
-        endpoint = Endpoint.parse(settings.endpoint)
-        security = security_for(endpoint, settings, KeyStore.open())
-        self.logger = logger
-        self.link = Link(endpoint, security, settings.heartbeat_failure_timeout_s, self)
-        self._feedback: dict[int, Any] = {}
-        self._decoders = {
-            name: codecs.getincrementaldecoder("utf-8")(errors="replace") for name in ("stdout", "stderr")
-        }
-        if security.warning is not None:
-            logger.warning(security.warning)
-
-    def register(self, action: int, node: py_trees.behaviour.Behaviour) -> None:
-        """Show the feedback of remote action *action* on *node*."""
-        self._feedback[action] = node
-
-    def call(self, *calls: Any) -> Pending:
-        """See :meth:`Link.call`."""
-        return self.link.call(*calls)
-
-    # -- Sink: what the worker says by itself, in the link's thread --------------------------------------------------------
-
-    def log(self, record: messages.Log) -> None:
-        """Pass a record on through the run's own logger."""
-        levels = {
-            "debug": self.logger.debug,
-            "info": self.logger.info,
-            "warning": self.logger.warning,
-            "error": self.logger.error,
-        }
-        levels.get(record.level, self.logger.info)(record.text)
-
-    def output(self, chunk: messages.Output) -> None:
-        """Write what the worker wrote to the same stream here."""
-        decoder = self._decoders.get(chunk.stream)
-        stream = sys.stderr if chunk.stream == "stderr" else sys.stdout
-        if decoder is not None:
-            stream.write(decoder.decode(chunk.data))
-            stream.flush()
-
-    def feedback(self, change: messages.Feedback) -> None:
-        """Show a feedback message that changed between ticks."""
-        node = self._feedback.get(change.action)
-        if node is not None:
-            node.feedback_message = change.text
-
-    def write(self, write: messages.Write) -> None:
-        """Apply a blackboard write."""
-        storage = py_trees.blackboard.Blackboard.storage
-        if write.unset:
-            storage.pop(write.key, None)
-        else:
-            storage[write.key] = write.value
-
-    def answer(self, question: messages.Ask) -> bytes:
-        """Answer a worker's question from this side's blackboard."""
-        storage = py_trees.blackboard.Blackboard.storage
-        value: Any = None
-        error, text = None, ""
-        try:
-            if question.question == messages.Question.BLACKBOARD_GET.value:
-                value = storage[question.key]
-            elif question.question == messages.Question.BLACKBOARD_EXISTS.value:
-                value = question.key in storage
-            elif question.question == messages.Question.BLACKBOARD_KEYS.value:
-                value = list(storage)
-            else:
-                error, text = "ValueError", f"unknown question {question.question!r:.80}"
-            return wire.encode(messages.Answer(ticket=question.ticket, value=value, error=error, text=text), self.foreign)
-        except (KeyError, wire.CannotTravelError) as problem:
-            error, text = type(problem).__name__, str(problem)
-        return wire.encode(messages.Answer(ticket=question.ticket, value=None, error=error, text=text))
-
-    def trouble(self, text: str) -> None:
-        """Something about a message from the server went wrong on this side."""
-        print(f"scenario_execution_remote: {text}", file=sys.stderr)
-
-    @staticmethod
-    def foreign(value: object) -> object:
-        """Variables travel by name."""
-        return Reference(value.ref) if isinstance(value, VariableReference) else value
 
 
 class Run:
@@ -159,10 +60,10 @@ class Run:
         key = (settings.endpoint, settings.server_key)
         session = self._sessions.get(key)
         if session is None or session.link.is_over:
-            session = RemoteSession(settings, logger)
+            session = RemoteSession(settings, logger, lambda: self.budget.left_s(time.monotonic()))
             session.link.open(timeout_s)
             self._sessions[key] = session
-        session.logger = logger
+        session.enter(logger, self._registry)
         return session
 
     def end(self) -> None:
@@ -224,8 +125,8 @@ RUN = Run()
 def end_with_the_run() -> None:
     """Have the remote sessions ended when the run is: before its results are processed, or at the interpreter's exit.
 
-    The plain runner never calls ``shutdown()`` and says nobody when it is done; ``process_results`` is the first thing that
-    comes after, and the last moment before post-run commands look at the results.
+    The plain runner never calls ``shutdown()`` and says nobody when it is done; ``process_results`` is the first
+    thing that comes after, and the last moment before post-run commands look at the results.
     """
     original = ScenarioExecution.process_results
 

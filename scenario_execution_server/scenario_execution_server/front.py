@@ -13,16 +13,16 @@ from importlib.metadata import version
 from typing import Any, Protocol
 
 import zmq
+
 from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_remote.protocol.frames import MAGIC, Frame, FrameError, Kind, decode_frame
 from scenario_execution_remote.protocol.messages import RefusalCode
-
 from scenario_execution_server.config import ServerSettings
 from scenario_execution_server.errors import RefusedError
 from scenario_execution_server.launcher import Exit, ExitReason, Handle, Launcher
 from scenario_execution_server.legacy import LegacyDialect
-from scenario_execution_server.signals import raised
 from scenario_execution_server.sessions import NumberedDialect, Parts, Session, SessionKey, SessionTable
+from scenario_execution_server.signals import raised
 from scenario_execution_server.worker.channel import ChannelError, FrontChannel
 
 _TURN_MESSAGES = 64  # messages taken from one door before the others have their turn
@@ -117,7 +117,7 @@ class Front:
                 self._do_chores(time.monotonic())
         return 0
 
-    # -- from clients ---------------------------------------------------------------------------------------------------
+    # -- from clients ------------------------------------------------------------------------------
 
     def _serve_door(self, listener: Any) -> None:
         for _ in range(_TURN_MESSAGES):
@@ -192,8 +192,8 @@ class Front:
             self._end(session, "bye", "The client said good-bye.")
 
     def _receive_legacy(self, listener: Any, route: bytes, peer: Any, envelope: Parts, data: memoryview) -> None:
-        # One session per connection: this protocol has no session id, and a connection is the one thing that two clients
-        # of the same user on the same host cannot share. See docs/decisions/0005-version-1-clients.md.
+        # One session per connection: this protocol has no session id, and a connection is the one thing that two
+        # clients of the same user on the same host cannot share. See docs/decisions/0005-version-1-clients.md.
         key = (peer.identity, b"v1" + route)
         session = self._sessions.find(*key)
         if session is None:
@@ -223,7 +223,7 @@ class Front:
             error = wire.encode_map({"status": "error", "message": str(refusal)})
             self._send(listener, route, [*(part.bytes for part in parts[1:-1]), error])
 
-    # -- sessions -------------------------------------------------------------------------------------------------------
+    # -- sessions ----------------------------------------------------------------------------------
 
     def _open(
         self, listener: Any, route: bytes, peer: Any, key: SessionKey, dialect: Any, program: str
@@ -237,7 +237,7 @@ class Front:
         name = key[1].hex()
         try:
             handle = self._launcher.start(name)
-        except Exception as error:  # the launcher may be anybody's plug-in; a session that cannot start must not end the rest
+        except Exception as error:  # noqa: BLE001 - a launcher may be a plug-in; its fault must not end the others
             self._log.error("cannot start a worker session=%s client=%s why=%r", name, peer.name, str(error))
             return f"The server could not start a worker: {error}"
         session: FrontSession = Session(
@@ -291,7 +291,7 @@ class Front:
             time.monotonic() - session.started_s, ended.detail,
         )  # fmt: skip
 
-    # -- workers --------------------------------------------------------------------------------------------------------
+    # -- workers -----------------------------------------------------------------------------------
 
     def _serve_worker(self, session: FrontSession, events: int) -> None:
         channel = session.worker.channel
@@ -331,7 +331,7 @@ class Front:
             session.ending = session.ending or ("limit", f"The worker was sent more than it took: {error}.")
             self._launcher.stop(session.worker.handle, 0.0)
 
-    # -- chores ---------------------------------------------------------------------------------------------------------
+    # -- chores ------------------------------------------------------------------------------------
 
     def _do_chores(self, now_s: float) -> None:
         self._next_chores_s = now_s + _CHORES_EVERY_S
@@ -364,7 +364,7 @@ class Front:
         return self._is_stopping and len(self._sessions) == 0
 
     def _watch_descriptors(self) -> None:
-        wanted = {fd: zmq.POLLIN for fd in self._launcher.fds()}
+        wanted = dict.fromkeys(self._launcher.fds(), zmq.POLLIN)
         for session in self._sessions:
             channel = session.worker.channel
             if not channel.closed:
@@ -405,7 +405,8 @@ def versions_here() -> dict[str, str]:
 
 
 def incompatible(theirs: dict[str, str], ours: dict[str, str]) -> str | None:
-    """Why the two installations cannot work together, or None: major and minor version of engine and py_trees decide."""
+    """Why the two installations cannot work together, or None: major and minor version of engine and py_trees
+    decide."""
     for name in ("scenario-execution", "py-trees"):
         here, there = ours.get(name, "none"), theirs.get(name, "none")
         if here.split(".")[:2] != there.split(".")[:2]:

@@ -173,6 +173,16 @@ class Shutdown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Ask process ``token``, which the worker has :class:`Registered`, for its ``question``: process-output or
+    process-complete."""
+
+    call: int
+    token: int
+    question: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndScenario:
     """Shut down and forget all actions of a scenario."""
 
@@ -234,6 +244,9 @@ class Result:
         stopped: Whether that tick already ran ``stop(status)``.
         feedback: ``feedback_message`` now.
         fault: What was raised, or None.
+        value: The answer to a :class:`Query`, else None.
+        nodes: Status name and feedback of each node below an action that is a subtree, in ``iterate()`` order; else
+            empty.
     """
 
     call: int
@@ -241,6 +254,8 @@ class Result:
     stopped: bool
     feedback: str
     fault: Fault | None
+    value: Any
+    nodes: list[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,9 +288,9 @@ class Question(str, enum.Enum):
     BLACKBOARD_GET = "blackboard-get"
     BLACKBOARD_EXISTS = "blackboard-exists"
     BLACKBOARD_KEYS = "blackboard-keys"
-    PROCESS_NAMES = "process-names"
-    PROCESS_OUTPUT = "process-output"
-    PROCESS_COMPLETE = "process-complete"
+    PROCESS_LIST = "process-list"  # tokens of the processes registered under a label, in order
+    PROCESS_OUTPUT = "process-output"  # captured lines of the process with this token
+    PROCESS_COMPLETE = "process-complete"  # whether no more will come
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,6 +311,23 @@ class Write:
     unset: bool
 
 
-Call = Create | Setup | Tick | Execute | Stop | Shutdown | EndScenario
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredKey:
+    """An action has registered a blackboard key; ``access`` is the name of the py_trees access."""
+
+    action: int
+    key: str
+    access: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """An action has registered itself in the scenario's process registry under ``label``; ``token`` names it."""
+
+    label: str
+    token: int
+
+
+Call = Create | Setup | Tick | Execute | Stop | Shutdown | Query | EndScenario
 ToWorker = Call | EndSession | Answer
-FromWorker = Result | Log | Output | Feedback | Ask | Write
+FromWorker = Result | Log | Output | Feedback | Ask | Write | RegisteredKey | Registered

@@ -30,6 +30,7 @@ _MESSAGES: tuple[type, ...] = (
     messages.Create, messages.Setup, messages.Tick, messages.Execute, messages.Stop, messages.Shutdown,
     messages.EndScenario, messages.EndSession, messages.Answer,
     messages.Result, messages.Log, messages.Output, messages.Feedback, messages.Ask, messages.Write,
+    messages.Query, messages.RegisteredKey, messages.Registered,
 )  # fmt: skip
 
 FROM_CLIENT = frozenset(typing.get_args(messages.Call)) | {messages.Answer}

@@ -7,8 +7,8 @@ import socket
 from pathlib import Path
 
 import py_trees
-from scenario_execution_remote.protocol import messages
 
+from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker.channel import WorkerChannel
 from scenario_execution_server.worker.conversation import Conversation, ConversationOver
 from scenario_execution_server.worker.handles import Handles

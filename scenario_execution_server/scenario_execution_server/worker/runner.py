@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carries out the client's calls on real action instances, one after the other, with py_trees' own tick() and stop()."""
+"""Carries out the client's calls on real action instances, one after the other, with py_trees' own tick() and
+stop()."""
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,16 +13,20 @@ from typing import Any
 import py_trees
 from py_trees.common import Status
 from scenario_execution.actions.base_action_subtree import BaseActionSubtree
-from scenario_execution.actions.process_registry import ProcessRegistry
 from scenario_execution.scenario_execution_base import ScenarioExecutionConfig
 from scenario_execution.simulation import HostClock
-from scenario_execution_remote.protocol import messages
 
+from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker.catalogue import find_action
 from scenario_execution_server.worker.conversation import Conversation
 from scenario_execution_server.worker.faults import fault_from
 from scenario_execution_server.worker.handles import Handles
-from scenario_execution_server.worker.stand_ins import ModelStandIn, RecordingLogger, ScenarioClock
+from scenario_execution_server.worker.stand_ins import (
+    ModelStandIn,
+    RecordingLogger,
+    ScenarioClock,
+    SharedProcessRegistry,
+)
 
 
 class CallError(Exception):
@@ -31,7 +37,7 @@ class CallError(Exception):
 class Scenario:
     """What the actions of one scenario share."""
 
-    process_registry: ProcessRegistry = field(default_factory=ProcessRegistry)
+    process_registry: SharedProcessRegistry
     host_clock: HostClock = field(default_factory=HostClock)
     clock: ScenarioClock = field(default_factory=ScenarioClock)
 
@@ -60,8 +66,12 @@ class Runner:
         self._handles = handles
         self._actions: dict[int, Hosted] = {}
         self._scenarios: dict[int, Scenario] = {}
+        self._processes: dict[int, Any] = {}  # token -> what an action has put into a process registry
         self._in_call: int | None = None  # action whose call is running in the main thread
         self._main_thread = threading.get_ident()
+        mirror_registrations(
+            lambda: {number: hosted.instance for number, hosted in list(self._actions.items())}, conversation
+        )
 
     def carry_out(self, call: Any) -> messages.Result:
         """Do what *call* says. Whatever the action raises is part of the result, SystemExit and all."""
@@ -74,13 +84,15 @@ class Runner:
             messages.Shutdown: ("shutdown", self._shut_down),
             messages.EndScenario: ("shutdown", self._end_scenario),
         }
+        if isinstance(call, messages.Query):
+            return self._answer(call)
         phase, handler = handlers[type(call)]
         action = getattr(call, "action", None)
         status, stopped, fault = None, False, None
         self._in_call = action
         try:
             status, stopped = handler(call)
-        except BaseException as error:  # the action's own code may raise anything, and the client has to hear of all
+        except BaseException as error:  # noqa: BLE001 - actions may raise anything, and the client has to hear of all
             fault = fault_from(error, "protocol" if isinstance(error, CallError) else phase)
         finally:
             self._in_call = None
@@ -91,6 +103,8 @@ class Runner:
             stopped=stopped,
             feedback=_feedback_of(hosted.instance) if hosted is not None else "",
             fault=fault,
+            value=None,
+            nodes=_nodes_below(hosted.instance) if hosted is not None else [],
         )
 
     def end(self) -> None:
@@ -98,7 +112,7 @@ class Runner:
         for number in list(self._scenarios):
             self._end(number)
 
-    # -- calls ----------------------------------------------------------------------------------------------------------
+    # -- calls -------------------------------------------------------------------------------------
 
     def _create(self, call: messages.Create) -> tuple[None, bool]:
         if call.action in self._actions:
@@ -111,7 +125,8 @@ class Runner:
         instance._set_base_properities(call.name, model, logger)
         if isinstance(instance, BaseActionSubtree) and hasattr(instance, "create_subtree"):
             instance.create_subtree()
-        self._scenarios.setdefault(call.scenario, Scenario())
+        if call.scenario not in self._scenarios:
+            self._scenarios[call.scenario] = Scenario(SharedProcessRegistry(self._conversation, self._processes))
         self._actions[call.action] = Hosted(instance=instance, model=model, scenario=call.scenario, logger=logger)
         return None, False
 
@@ -170,7 +185,22 @@ class Runner:
         self._end(call.scenario)
         return None, False
 
-    # -- helpers --------------------------------------------------------------------------------------------------------
+    def _answer(self, call: messages.Query) -> messages.Result:
+        value: Any = None
+        fault = None
+        try:
+            process = self._processes[call.token]
+            if call.question == messages.Question.PROCESS_OUTPUT.value:
+                value = process.get_output_snapshot()
+            else:
+                value = process.is_output_complete()
+        except Exception as error:  # noqa: BLE001 - the process is an action's own object
+            fault = fault_from(error, "update")
+        return messages.Result(
+            call=call.call, status=None, stopped=False, feedback="", fault=fault, value=value, nodes=[]
+        )
+
+    # -- helpers -----------------------------------------------------------------------------------
 
     def _end(self, scenario: int) -> None:
         """Stop what runs and shut all down, in the order of creation; a fault is logged and does not stop the rest."""
@@ -201,7 +231,8 @@ class Runner:
 
     def _log_fault(self, result: messages.Result) -> None:
         if result.fault is not None:
-            text = f"{result.fault.phase} raised {result.fault.type_name}: {result.fault.text}\n{result.fault.traceback}"
+            fault = result.fault
+            text = f"{fault.phase} raised {fault.type_name}: {fault.text}\n{fault.traceback}"
             self._conversation.say(messages.Log(level="error", text=text))
 
 
@@ -216,6 +247,38 @@ def _feedback_of(instance: py_trees.behaviour.Behaviour) -> str:
     return str(instance.feedback_message)
 
 
+def _nodes_below(instance: py_trees.behaviour.Behaviour) -> list[Any]:
+    """Status and feedback of what an action that is a subtree consists of, for the client to show."""
+    if not instance.children:
+        return []
+    return [[node.status.name, _feedback_of(node)] for node in instance.iterate() if node is not instance]
+
+
+def mirror_registrations(actions: Callable[[], dict[int, Any]], conversation: Conversation) -> None:
+    """Have the client register the blackboard keys that actions register here, as its displays list them by node.
+
+    Replaces ``register_key`` of py_trees' blackboard clients in this process, which belongs to one session.
+
+    Args:
+        actions: The instances by number.
+        conversation: To the client.
+    """
+    original = py_trees.blackboard.Client.register_key
+    told: set[tuple[int, str, str]] = set()
+
+    @functools.wraps(original)
+    def register_key(self: Any, key: str, access: Any, *rest: Any, **named: Any) -> Any:
+        answer = original(self, key, access, *rest, **named)
+        for number, instance in actions().items():
+            registered = (number, key, access.name)
+            if any(client is self for client in instance.blackboards) and registered not in told:
+                told.add(registered)
+                conversation.say(messages.RegisteredKey(action=number, key=key, access=access.name))
+        return answer
+
+    py_trees.blackboard.Client.register_key = register_key
+
+
 def _report_feedback(cls: type, changed: Callable[[str], None]) -> type:
     """A class like *cls* that reports each assignment to ``feedback_message``, which threads may do between ticks."""
 
@@ -227,7 +290,7 @@ def _report_feedback(cls: type, changed: Callable[[str], None]) -> type:
             self.__dict__["feedback_message"] = value
             changed(str(value))
 
-    members = {"feedback_message": property(get, assign), "__module__": cls.__module__, "__qualname__": cls.__qualname__}
-    return type(cls.__name__, (cls,), members)
+    names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
+    return type(cls.__name__, (cls,), names | {"feedback_message": property(get, assign)})
 
 

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an action finds around itself in a worker, in place of the runner's own objects: model, logger, clock, storage."""
+"""What an action finds around itself in a worker, in place of the runner's own objects: model, logger, clock,
+storage."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
+from scenario_execution.actions.process_registry import ProcessRegistry
 from scenario_execution.model.types import VariableReference
 from scenario_execution.simulation import Clock
 from scenario_execution.utils.logging import BaseLogger
+
 from scenario_execution_remote.protocol import messages
 from scenario_execution_remote.protocol.values import Reference
-
 from scenario_execution_server.worker.conversation import Conversation
 from scenario_execution_server.worker.handles import Handles
 
@@ -100,6 +102,48 @@ class RecordingLogger(BaseLogger):  # type: ignore[misc]
 
     def _record(self, level: str, msg: object) -> None:
         self._conversation.say(messages.Log(level=level, text=f"{msg}"))
+
+
+class SharedProcessRegistry(ProcessRegistry):  # type: ignore[misc]
+    """The scenario's process registry, as far as this worker is concerned: the client keeps the list for all servers.
+
+    Args:
+        conversation: To the client.
+        own: The processes registered here, by the token under which the client knows them; shared by all scenarios.
+    """
+
+    def __init__(self, conversation: Conversation, own: dict[int, Any]) -> None:
+        super().__init__()
+        self._conversation = conversation
+        self._own = own
+
+    def register(self, name: str, process: Any) -> None:
+        """Register a process under its label, here and with the client."""
+        token = len(self._own) + 1
+        self._own[token] = process
+        self._conversation.say(messages.Registered(label=name, token=token))
+
+    def get(self, name: str) -> list[Any]:
+        """All processes of the scenario with this label, wherever they run, in the order of registration."""
+        listed = self._conversation.ask(messages.Question.PROCESS_LIST, name)
+        return [self._own[token] if is_own else DistantProcess(self._conversation, token) for is_own, token in listed]
+
+
+class DistantProcess:
+    """A process that was started on the client or on another server, as ``process_log_check`` wants to see it."""
+
+    def __init__(self, conversation: Conversation, token: int) -> None:
+        self._conversation = conversation
+        self._token = token
+
+    def get_output_snapshot(self) -> list[str]:
+        """The lines captured so far."""
+        lines: list[str] = self._conversation.ask(messages.Question.PROCESS_OUTPUT, str(self._token))
+        return lines
+
+    def is_output_complete(self) -> bool:
+        """Whether the process has ended and all of its output is captured."""
+        return bool(self._conversation.ask(messages.Question.PROCESS_COMPLETE, str(self._token)))
 
 
 class ScenarioClock(Clock):  # type: ignore[misc]

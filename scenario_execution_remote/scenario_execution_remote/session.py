@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One server within a run: the link, and what its worker says by itself put in its place on this side."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import py_trees
+from scenario_execution.model.types import VariableReference
+
+from scenario_execution_keys.store import KeyStore
+
+from .config import RemoteSettings
+from .endpoint import Endpoint
+from .link import Link, Pending
+from .protocol import messages, wire
+from .protocol.values import Reference
+from .security import security_for
+
+
+class RemoteSession:
+    """The session with one server, shared by all actions of the run that are there.
+
+    Args:
+        settings: Of the ``remote()`` that needs it.
+        logger: The run's logger.
+        patience_s: Tells how many seconds may be waited in this tick.
+    """
+
+    def __init__(self, settings: RemoteSettings, logger: Any, patience_s: Callable[[], float]) -> None:
+        endpoint = Endpoint.parse(settings.endpoint)
+        security = security_for(endpoint, settings, KeyStore.open())
+        self.logger = logger
+        self.link = Link(endpoint, security, settings.heartbeat_failure_timeout_s, self)
+        self.patience_s = patience_s
+        self._registry: Any = None
+        self._nodes: dict[int, Any] = {}
+        self._lent: list[Any] = []  # processes of this side or other servers that this worker has asked for
+        self._decoders = {
+            name: codecs.getincrementaldecoder("utf-8")(errors="replace") for name in ("stdout", "stderr")
+        }
+        if security.warning is not None:
+            logger.warning(security.warning)
+
+    def enter(self, logger: Any, process_registry: Any) -> None:
+        """A scenario begins, with these objects of the runner."""
+        self.logger = logger
+        self._registry = process_registry
+
+    def register(self, action: int, node: Any) -> None:
+        """Remote action *action* stands in the tree as *node*."""
+        self._nodes[action] = node
+
+    def call(self, *calls: Any) -> Pending:
+        """See :meth:`Link.call`."""
+        return self.link.call(*calls)
+
+    # -- Sink: what the worker says by itself, in the link's thread --------------------------------
+
+    def log(self, record: messages.Log) -> None:
+        """Pass a record on through the run's own logger."""
+        levels = {
+            "debug": self.logger.debug,
+            "info": self.logger.info,
+            "warning": self.logger.warning,
+            "error": self.logger.error,
+        }
+        levels.get(record.level, self.logger.info)(record.text)
+
+    def output(self, chunk: messages.Output) -> None:
+        """Write what the worker wrote to the same stream here."""
+        decoder = self._decoders.get(chunk.stream)
+        stream = sys.stderr if chunk.stream == "stderr" else sys.stdout
+        if decoder is not None:
+            stream.write(decoder.decode(chunk.data))
+            stream.flush()
+
+    def feedback(self, change: messages.Feedback) -> None:
+        """Show a feedback message that changed between ticks."""
+        node = self._nodes.get(change.action)
+        if node is not None:
+            node.feedback_message = change.text
+
+    def registered_key(self, registration: messages.RegisteredKey) -> None:
+        """Register a blackboard key on this side as well, so that displays list it with the action."""
+        node = self._nodes.get(registration.action)
+        if node is not None:
+            node.register_key(registration.key, py_trees.common.Access[registration.access])
+
+    def registered(self, registration: messages.Registered) -> None:
+        """Put a process of the worker into the scenario's registry, in the order in which they come."""
+        if self._registry is not None:
+            self._registry.register(registration.label, RemoteProcess(self, registration.token))
+
+    def write(self, write: messages.Write) -> None:
+        """Apply a blackboard write."""
+        storage = py_trees.blackboard.Blackboard.storage
+        if write.unset:
+            storage.pop(write.key, None)
+        else:
+            storage[write.key] = write.value
+
+    def answer(self, question: messages.Ask) -> bytes | None:
+        """Answer a worker's question at once, or None if that takes a thread of its own, as another server is asked."""
+        if question.question in (messages.Question.PROCESS_OUTPUT.value, messages.Question.PROCESS_COMPLETE.value):
+            threading.Thread(target=lambda: self.link.post(self._answer(question)), daemon=True).start()
+            return None
+        return self._answer(question)
+
+    def _answer(self, question: messages.Ask) -> bytes:
+        error, text = None, ""
+        try:
+            value = self._look_up(messages.Question(question.question), question.key)
+            answer = messages.Answer(ticket=question.ticket, value=value, error=None, text="")
+            return wire.encode(answer, self.foreign)
+        except (KeyError, ValueError, IndexError, wire.CannotTravelError) as problem:
+            error, text = type(problem).__name__, str(problem)
+        return wire.encode(messages.Answer(ticket=question.ticket, value=None, error=error, text=text))
+
+    def _look_up(self, question: messages.Question, key: str) -> Any:
+        storage = py_trees.blackboard.Blackboard.storage
+        if question is messages.Question.BLACKBOARD_GET:
+            return storage[key]
+        if question is messages.Question.BLACKBOARD_EXISTS:
+            return key in storage
+        if question is messages.Question.BLACKBOARD_KEYS:
+            return list(storage)
+        if question is messages.Question.PROCESS_LIST:
+            return [self._token(process) for process in self._registry.get(key)] if self._registry is not None else []
+        process = self._lent[int(key)]
+        if question is messages.Question.PROCESS_OUTPUT:
+            return process.get_output_snapshot()
+        return process.is_output_complete()
+
+    def _token(self, process: Any) -> list[Any]:
+        if isinstance(process, RemoteProcess) and process.session is self:
+            return [True, process.token]
+        if process not in self._lent:
+            self._lent.append(process)
+        return [False, self._lent.index(process)]
+
+    def trouble(self, text: str) -> None:
+        """Something about a message from the server went wrong on this side."""
+        print(f"scenario_execution_remote: {text}", file=sys.stderr)
+
+    @staticmethod
+    def foreign(value: object) -> object:
+        """Variables travel by name."""
+        return Reference(value.ref) if isinstance(value, VariableReference) else value
+
+
+class RemoteProcess:
+    """A process that a remote action has registered, as ``process_log_check`` wants to see it.
+
+    Attributes:
+        session: Where it runs.
+        token: Its name there.
+    """
+
+    def __init__(self, session: RemoteSession, token: int) -> None:
+        self.session = session
+        self.token = token
+        self._last: dict[str, Any] = {}
+        self._pending: dict[str, Pending] = {}
+
+    def get_output_snapshot(self) -> list[str]:
+        """The lines captured so far; those known before if the worker does not answer within this tick's waiting."""
+        lines: list[str] = self._ask(messages.Question.PROCESS_OUTPUT.value, [])
+        return lines
+
+    def is_output_complete(self) -> bool:
+        """Whether the process has ended and all of its output is captured."""
+        return bool(self._ask(messages.Question.PROCESS_COMPLETE.value, False))
+
+    def _ask(self, question: str, unknown: Any) -> Any:
+        link = self.session.link
+        pending = self._pending.get(question)
+        if pending is None:
+            query = messages.Query(call=link.next_number(), token=self.token, question=question)
+            pending = self._pending[question] = self.session.call(query)
+        if pending.wait(self.session.patience_s()):
+            del self._pending[question]
+            if pending.result is not None and pending.result.fault is None:
+                self._last[question] = pending.result.value
+        return self._last.get(question, unknown)
