@@ -6,26 +6,23 @@ from __future__ import annotations
 import base64
 import contextlib
 import enum
-import json
 import os
 import re
 import select
 import socket
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from scenario_execution_server.worker import processes
+from scenario_execution_server.worker import kin, processes
+from scenario_execution_server.worker.control import Control
 from scenario_execution_server.worker.folder import remove_folder
-from scenario_execution_server.worker.zygote import MESSAGE_BYTES
+from scenario_execution_server.worker.fork_server import ForkServer
 
 
 class ExitReason(str, enum.Enum):
@@ -124,49 +121,27 @@ PRELOAD = ("scenario_execution", "py_trees")  # the engine: 0.2 s of imports tha
 # process.
 LOST_GRACE_S = 10.0
 
-# A cold start from a slow disk takes seconds; after a minute something hangs, and saying so beats waiting on.
-_PRELOAD_LIMIT_S = 60.0
-
 _CLOSE_LIMIT_S = 15.0  # for the sessions left at close: the shepherds' own limit for killing (5 s), thrice
 
-_SWEEP_LIMIT_S = 5.0  # as in the shepherd, whose work is done here when it was killed
-
 _SESSION = re.compile(r"[0-9a-f]{8,128}")
-
-# The fork server's environment lacks these: settings of the server, some with the paths of secrets, are not for
-# actions.
-_OWN_ENVIRONMENT_PREFIX = "SCENARIO_EXECUTION_"
-
-# Not ``-m``: then the current folder comes first on ``sys.path``, for actions as well, and every process that an
-# action starts with ``multiprocessing`` imports the fork server again as its main module.
-_ZYGOTE_PROGRAM = (
-    "import sys; sys.path[:1] = [] if sys.path[0] == '' else sys.path[:1]; "
-    "from scenario_execution_server.worker.zygote import main; main()"
-)
-
-
-class _Own:
-    """The children that launchers of this process started, as opposed to the orphans it adopts. Guarded by ``lock``."""
-
-    lock = threading.Lock()
-    pids: set[int] = set()
-    launcher_count = 0
-    adopted_before = False
 
 
 @dataclass(slots=True, kw_only=True)
 class _Session:
-    """What is known of a session that has not ended, or whose shepherd has not."""
+    """What is known of a session that has not ended, or whose shepherd has not.
+
+    Attributes:
+        channel_end: The worker's end of the channel, kept until a shepherd has it: until then the order can be
+            repeated.
+        can_repeat: Whether it may be, once.
+        is_told: Whether its Exit was returned, or is being prepared.
+    """
 
     handle: Handle
-    control: socket.socket
-    lines: bytearray = field(default_factory=bytearray)
-    shepherd: int | None = None
-    shepherd_fd: int | None = None
-    worker: int | None = None
-    verdict: dict[str, Any] | None = None
-    told: bool = False  # its Exit is on its way, or was returned
-    dead: bool = False  # the shepherd is
+    channel_end: socket.socket
+    control: Control
+    can_repeat: bool = True
+    is_told: bool = False
 
 
 class LocalLauncher:
@@ -199,37 +174,41 @@ class LocalLauncher:
         processes.require_linux()
         base.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._base = base.resolve()
-        self._settings = {"worker_main": worker_main, "preload": list(preload)}
         self._lost_grace_s = lost_grace_s
         self._sessions: dict[str, _Session] = {}
-        self._closed = False
+        self._is_closed = False
+        # What takes longer than a front may wait, sweeping and removing folders, is done by one thread.
+        self._helper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")
         self._cleaned: deque[Exit] = deque()
         self._notice = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._helper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")
-        self._zygote: subprocess.Popen[bytes] | None = None
-        self._link: socket.socket | None = None
-        self._zygote_failure = ""
-        with _Own.lock:
-            if _Own.launcher_count == 0:
-                _Own.adopted_before = processes.adopts_orphans()
-                processes.adopt_orphans()
-            _Own.launcher_count += 1
+        self._fork_server = ForkServer(worker_main, preload)
+        kin.adopt()
         try:
-            self._start_zygote()
-            self._await_ready()
-        except LauncherError:
+            self._start_fork_server()
+        except BaseException:
             self.close()
             raise
+
+    def _start_fork_server(self) -> None:
+        try:
+            self._fork_server.start()
+            message = self._fork_server.await_ready()
+        except OSError as error:
+            raise LauncherError(f"the fork server could not be started: {error}") from error
+        if "failed" in message:
+            raise PreloadError(message["failed"], message["traceback"])
+        if "ready" not in message:
+            raise LauncherError("the fork server ended before it was ready")
 
     @property
     def zygote_pid(self) -> int | None:
         """The fork server's process id, while it runs."""
-        return None if self._zygote is None else self._zygote.pid
+        return self._fork_server.pid
 
     def pids(self, handle: Handle) -> tuple[int | None, int | None]:
         """The process ids of a session's shepherd and worker, as far as they are known; for the log."""
         session = self._sessions.get(handle.session)
-        return (None, None) if session is None else (session.shepherd, session.worker)
+        return (None, None) if session is None else (session.control.shepherd, session.control.worker)
 
     def start(self, session: str) -> Handle:
         """Start a session's worker; see ``Launcher.start``. A fork server that was killed is replaced.
@@ -239,59 +218,47 @@ class LocalLauncher:
         """
         if not _SESSION.fullmatch(session):
             raise ValueError("a session is named by 8 to 128 lower-case hexadecimal digits")
-        if self._closed or session in self._sessions:
-            raise LauncherError("the launcher is closed" if self._closed else "there is a session of this name")
+        if self._is_closed or session in self._sessions:
+            raise LauncherError("the launcher is closed" if self._is_closed else "there is a session of this name")
         with contextlib.ExitStack() as undo:
             try:
                 # Not the whole name: it is what a client proves its session by, and workers see each other's folders.
                 folder = Path(tempfile.mkdtemp(prefix=f"session-{session[:8]}-", dir=self._base))
                 undo.callback(remove_folder, folder)
-                channel, channel_end = self._socketpair(undo)
-                control, control_end = self._socketpair(undo)
-                with channel_end, control_end:
-                    order = {"session": session, "folder": str(folder), "lost_grace_s": self._lost_grace_s}
-                    self._send_order(json.dumps(order).encode(), [channel_end.fileno(), control_end.fileno()])
+                channel, channel_end = socket.socketpair()
+                undo.callback(channel.close)
+                undo.callback(channel_end.close)
+                channel.setblocking(False)
+                handle = Handle(session=session, channel=channel, folder=folder)
+                control = self._order(handle, channel_end)
             except OSError as error:
                 raise LauncherError(f"the session's worker could not be started: {error}") from error
             undo.pop_all()
-        handle = Handle(session=session, channel=channel, folder=folder)
-        self._sessions[session] = _Session(handle=handle, control=control)
+        self._sessions[session] = _Session(handle=handle, channel_end=channel_end, control=control)
         return handle
 
     def stop(self, handle: Handle, grace_s: float) -> None:
         """End a session; see ``Launcher.stop``."""
         session = self._sessions.get(handle.session)
-        if session is None or session.handle is not handle or session.told:
-            return
-        # An error here means that the shepherd is gone: `exits` will say so. It always reads, so the buffer is never
-        # full.
-        with contextlib.suppress(OSError):
-            session.control.send(json.dumps({"stop": grace_s}).encode() + b"\n")
+        if session is not None and session.handle is handle:
+            session.can_repeat = False
+            session.control.stop(grace_s)
 
     def fds(self) -> list[int]:
         """See ``Launcher.fds``."""
-        found = [self._notice]
-        if self._link is not None:
-            found.append(self._link.fileno())
-        for session in self._sessions.values():
-            if session.control.fileno() != -1:
-                found.append(session.control.fileno())
-            if session.shepherd_fd is not None:
-                found.append(session.shepherd_fd)
-        return found
+        found = [fd for session in self._sessions.values() for fd in session.control.fds]
+        if self._fork_server.fd is not None:
+            found.append(self._fork_server.fd)
+        return [self._notice, *found]
 
     def exits(self) -> list[Exit]:
         """See ``Launcher.exits``."""
-        self._read_link()
+        self._fork_server.read()
         for session in self._sessions.values():
-            # Death first: what it wrote before that is then all there.
-            session.dead = session.dead or (session.shepherd_fd is not None and _is_dead(session.shepherd_fd))
-            self._read_control(session)
-        found: list[Exit] = []
-        for session in list(self._sessions.values()):
-            ended = self._conclude(session)
-            if ended is not None:
-                found.append(ended)
+            session.control.read()
+            if session.control.shepherd is not None:
+                session.channel_end.close()
+        found = [ended for session in list(self._sessions.values()) if (ended := self._conclude(session)) is not None]
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._notice)
         while self._cleaned:
@@ -300,201 +267,96 @@ class LocalLauncher:
 
     def close(self) -> None:
         """See ``Launcher.close``. What is still there after 15 seconds is left to its shepherd."""
-        if self._closed:
+        if self._is_closed:
             return
-        self._closed = True
+        self._is_closed = True
         for session in self._sessions.values():
             self.stop(session.handle, 0.0)
-        deadline = _Deadline(_CLOSE_LIMIT_S)
-        while self._sessions and not deadline.over:
+        give_up_at = time.monotonic() + _CLOSE_LIMIT_S
+        while self._sessions and (left_s := give_up_at - time.monotonic()) > 0:
             poll = select.poll()
             for fd in self.fds():
                 poll.register(fd, select.POLLIN)
-            poll.poll(deadline.left_ms)
+            poll.poll(left_s * 1000)
             self.exits()
-        for session in self._sessions.values():
-            _release(session)
-        self._sessions.clear()
-        self._end_zygote()
+        for session in list(self._sessions.values()):
+            self._forget(session)
+        self._fork_server.close()
         self._helper.shutdown()
         os.close(self._notice)
-        with _Own.lock:
-            _Own.launcher_count -= 1
-            if _Own.launcher_count == 0 and not _Own.adopted_before:
-                processes.adopt_orphans(False)
+        kin.disown()
 
-    # --- the fork server
+    def _order(self, handle: Handle, channel_end: socket.socket) -> Control:
+        """Have the fork server start a session.
 
-    def _start_zygote(self) -> None:
-        self._zygote_failure = ""
-        link, link_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(_OWN_ENVIRONMENT_PREFIX)
-        }
-        try:
-            with link_end, _Own.lock:  # the lock: until its pid is known, it could be taken for an orphan
-                self._zygote = subprocess.Popen(
-                    [sys.executable, "-c", _ZYGOTE_PROGRAM, str(link_end.fileno())],
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=2,  # what an import prints belongs into the server's log
-                    pass_fds=[link_end.fileno()],
-                    start_new_session=True,  # Ctrl-C on the server's terminal is for the server
-                )
-                _Own.pids.add(self._zygote.pid)
-            link.send(json.dumps(self._settings).encode())
-        except OSError as error:
-            link.close()
-            raise LauncherError(f"the fork server could not be started: {error}") from error
-        link.setblocking(False)
-        self._link = link
-
-    def _await_ready(self) -> None:
-        assert self._link is not None
-        poll = select.poll()
-        poll.register(self._link, select.POLLIN)
-        if not poll.poll(_PRELOAD_LIMIT_S * 1000):
-            raise LauncherError(f"the fork server was not ready within {_PRELOAD_LIMIT_S:.0f} s")
-        message = self._read_link()
-        if "failed" in message:
-            raise PreloadError(message["failed"], message["traceback"])
-        if "ready" not in message:
-            raise LauncherError("the fork server ended before it was ready")
-
-    def _read_link(self) -> dict[str, Any]:
-        """Read what the fork server says, if anything, and notice its end."""
-        message: dict[str, Any] = {}
-        while self._link is not None:
-            try:
-                data = self._link.recv(MESSAGE_BYTES)
-            except BlockingIOError:
-                break
-            except ConnectionResetError:
-                data = b""
-            if not data:
-                self._end_zygote()
-                break
-            message = json.loads(data)
-            self._zygote_failure = message.get("failed", "")
-        return message
-
-    def _end_zygote(self) -> None:
-        if self._link is not None:
-            self._link.close()  # ends it
-            self._link = None
-        if self._zygote is not None:
-            try:
-                self._zygote.wait(timeout=1.0)  # it has nothing to do but to end; a busy machine may need a moment
-            except subprocess.TimeoutExpired:
-                self._zygote.kill()
-                self._zygote.wait()
-            with _Own.lock:
-                _Own.pids.discard(self._zygote.pid)
-            self._zygote = None
-
-    def _send_order(self, order: bytes, fds: list[int]) -> None:
-        """Have the fork server, or if it was killed a new one, start a session."""
-        if self._link is not None:
-            try:
-                socket.send_fds(self._link, [order], fds)
-                return
-            except (BrokenPipeError, ConnectionResetError):
-                self._end_zygote()
-        self._start_zygote()
-        assert self._link is not None
-        socket.send_fds(self._link, [order], fds)  # read when it is ready; nobody waits for that here
-
-    @staticmethod
-    def _socketpair(undo: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
+        Raises:
+            OSError: the order could not be handed over.
+        """
         ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        undo.callback(ours.close)
-        return ours, theirs
-
-    # --- the sessions
-
-    @staticmethod
-    def _read_control(session: _Session) -> None:
-        while session.control.fileno() != -1:
-            try:
-                data, fds, _, _ = socket.recv_fds(session.control, MESSAGE_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
-            except BlockingIOError:
-                return
-            except ConnectionResetError:
-                data, fds = b"", []
-            session.shepherd_fd = fds[0] if fds else session.shepherd_fd
-            if not data:
-                session.control.close()
-                return
-            *lines, rest = (session.lines + data).split(b"\n")
-            session.lines = bytearray(rest)
-            for line in lines:
-                message = json.loads(line)
-                if "shepherd" in message:
-                    session.shepherd = message["shepherd"]
-                    with _Own.lock:
-                        _Own.pids.add(message["shepherd"])
-                session.worker = message.get("worker", session.worker)
-                session.verdict = message.get("exit", session.verdict)
+        with theirs, contextlib.ExitStack() as undo:
+            undo.callback(ours.close)
+            order = {"session": handle.session, "folder": str(handle.folder), "lost_grace_s": self._lost_grace_s}
+            self._fork_server.send(order, [channel_end.fileno(), theirs.fileno()])
+            undo.pop_all()
+        return Control(ours)
 
     def _conclude(self, session: _Session) -> Exit | None:
         """Look whether a session has ended, and forget it when its shepherd has too."""
-        over = session.dead or (session.shepherd_fd is None and session.control.fileno() == -1)
+        control, verdict = session.control, session.control.verdict
+        # A shepherd that could not kill everything says so and stays; any other report counts when it is gone itself.
+        if not control.is_over and (verdict is None or not verdict.get("left")):
+            return None
         ended: Exit | None = None
-        verdict = session.verdict
-        # A shepherd that could not kill everything says so, and stays; any other report counts when the shepherd is
-        # gone as well.
-        if not session.told and (over or (verdict is not None and verdict.get("left"))):
-            session.told = True
+        if not session.is_told:
+            if verdict is None and control.shepherd is None and self._repeat(session):
+                return None
+            session.is_told = True
             if verdict is not None and verdict["reason"] != ExitReason.START_FAILED:
                 ended = _exit(session.handle.session, verdict)
             else:
-                if verdict is None:
-                    verdict = self._missing_verdict(session)
-                self._helper.submit(self._clean_up, session.handle, verdict)
-        if over:
-            _release(session)
-            del self._sessions[session.handle.session]
+                self._helper.submit(self._clean_up, session.handle, verdict or self._missing_verdict(control))
+        if control.is_over:
+            self._forget(session)
         return ended
 
-    def _missing_verdict(self, session: _Session) -> dict[str, Any]:
-        if session.shepherd is not None:
-            return {
-                "reason": ExitReason.LOST,
-                "detail": f"the process that watched over the session ({session.shepherd}) was killed",
-            }
-        why = self._zygote_failure or "the fork server was killed"
+    def _repeat(self, session: _Session) -> bool:
+        """Order a session again that nobody has begun, since the fork server was killed with the order in its queue."""
+        if not session.can_repeat:
+            return False
+        session.can_repeat = False
+        try:
+            control = self._order(session.handle, session.channel_end)
+        except OSError:
+            return False
+        session.control.close()
+        session.control = control
+        return True
+
+    def _missing_verdict(self, control: Control) -> dict[str, Any]:
+        if control.shepherd is not None:
+            detail = f"the process that watched over the session ({control.shepherd}) was killed"
+            return {"reason": ExitReason.LOST, "detail": detail}
+        why = self._fork_server.failure or "the fork server was killed"
         return {"reason": ExitReason.START_FAILED, "detail": f"the session's worker was not started: {why}"}
+
+    def _forget(self, session: _Session) -> None:
+        session.channel_end.close()
+        session.control.close()
+        del self._sessions[session.handle.session]
 
     def _clean_up(self, handle: Handle, verdict: dict[str, Any]) -> None:
         """Do in the helper thread what a shepherd would have done, and report."""
-        problem = ""
+        problems = [verdict["detail"]]
         try:
             if verdict["reason"] == ExitReason.LOST:
-                left = processes.end_children(limit_s=_SWEEP_LIMIT_S, spare=_is_own)
+                left = kin.end_orphans()
                 if left:
-                    problem = f"; could not be killed: {', '.join(str(info.pid) for info in left)}"
-            folder_problem = remove_folder(handle.folder)
-            problem += f"; {folder_problem}" if folder_problem else ""
+                    problems.append(f"these processes could not be killed: {', '.join(str(info.pid) for info in left)}")
+            problems.append(remove_folder(handle.folder))
         finally:
-            verdict["detail"] += problem
+            verdict["detail"] = "; ".join(filter(None, problems))
             self._cleaned.append(_exit(handle.session, verdict))
             os.eventfd_write(self._notice, 1)
-
-
-class _Deadline:
-    """A moment ``seconds`` from now."""
-
-    def __init__(self, seconds: float) -> None:
-        self._at = time.monotonic() + seconds
-
-    @property
-    def left_ms(self) -> float:
-        return max(0.0, self._at - time.monotonic()) * 1000
-
-    @property
-    def over(self) -> bool:
-        return time.monotonic() >= self._at
 
 
 def _exit(session: str, verdict: dict[str, Any]) -> Exit:
@@ -506,34 +368,3 @@ def _exit(session: str, verdict: dict[str, Any]) -> Exit:
         detail=verdict["detail"],
         output=base64.b64decode(verdict.get("output", "")),
     )
-
-
-def _is_dead(pidfd: int) -> bool:
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def _is_own(pid: int) -> bool:
-    """Whether a child of this process was started by it, and not adopted.
-
-    An orphan never has this process's session: shepherds and workers leave it, and one cannot join a session.
-    """
-    with _Own.lock:
-        if pid in _Own.pids:
-            return True
-    info = processes.process_info(pid)
-    return info is None or info.session == os.getsid(0)
-
-
-def _release(session: _Session) -> None:
-    session.control.close()
-    if session.shepherd_fd is not None:
-        # The fork server has its children reaped by the kernel; when it was killed, they became ours.
-        with contextlib.suppress(ChildProcessError):
-            os.waitid(os.P_PIDFD, session.shepherd_fd, os.WEXITED | os.WNOHANG)
-        os.close(session.shepherd_fd)
-        session.shepherd_fd = None
-    if session.shepherd is not None:
-        with _Own.lock:
-            _Own.pids.discard(session.shepherd)

@@ -12,6 +12,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -50,6 +51,8 @@ def _run(link: socket.socket) -> None:
     settings = json.loads(link.recv(MESSAGE_BYTES) or b"null")
     if settings is None:  # the launcher is gone already
         return
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (settings["open_files"], hard_limit))
     try:
         worker_main = _preload(settings["preload"], settings["worker_main"])
     except BaseException as error:  # noqa: BLE001 - modules may raise anything while imported; the launcher is told
@@ -74,6 +77,8 @@ def _preload(modules: list[str], worker_main: str) -> entry.WorkerMain:
         importlib.import_module(module)
     module, _, name = worker_main.partition(":")
     found: entry.WorkerMain = getattr(importlib.import_module(module), name)
+    if not callable(found):
+        raise TypeError(f"{worker_main} is not callable")
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
         # A lock held by another thread at the moment of a fork is held for ever in the child.
@@ -85,9 +90,11 @@ def _preload(modules: list[str], worker_main: str) -> entry.WorkerMain:
 
 def _serve(link: socket.socket, worker_main: entry.WorkerMain) -> None:
     while True:
-        data, fds, _, _ = socket.recv_fds(link, MESSAGE_BYTES, 2, socket.MSG_CMSG_CLOEXEC)
+        data, fds, _, _ = socket.recv_fds(link, MESSAGE_BYTES, 2)
         if not data:
             return
+        for fd in fds:
+            os.set_inheritable(fd, False)  # MSG_CMSG_CLOEXEC would do, but `recv_fds` of Python 3.11 drops its flags
         if len(fds) != 2:  # no descriptors left here; the launcher sees the control socket end
             for fd in fds:
                 os.close(fd)
