@@ -20,7 +20,7 @@ from scenario_execution_keys.keyfile import format_key_file
 from scenario_execution_keys.keypair import PublicKey
 from scenario_execution_keys.paths import KEYS_DIR_VARIABLE
 from scenario_execution_keys.store import KeyStore
-from tests.support.keys import CLIENT, GOOD_PUBLIC, GOOD_SECRET, SERVER, put
+from tests.support.keys import CLIENT, FAMILY, GOOD_PUBLIC, GOOD_SECRET, SERVER, put
 
 PROGRAMS = {
     "se-server": scenario_execution_server.key_cli.main,
@@ -148,7 +148,9 @@ def test_the_work_of_a_keygen_that_was_cut_short_is_finished_by_the_commands_it_
             path.unlink()
     if lost[0].startswith("client"):
         store.revoke("alice")
+    before = contents(store.directory)
     sentence = refused(errors.KeyExistsError, "se-server", "keygen")
+    assert contents(store.directory) == before
     steps = sentence.partition("as well, run: ")[2].split(" && ")
     assert steps
     for step in steps:
@@ -375,8 +377,7 @@ def test_a_damaged_file_is_told_with_file_and_line(store: KeyStore) -> None:
 
 
 def test_the_exit_codes_are_distinct_and_not_those_of_click() -> None:
-    family = [errors.KeysError, *errors.KeysError.__subclasses__()]
-    codes = [error.exit_code for error in family]
+    codes = [error.exit_code for error in FAMILY]
     assert len(set(codes)) == len(codes)
     assert not {0, 1, 2} & set(codes)
     assert max(codes) < 64  # where the exit codes of sysexits.h, of shells and of signals begin

@@ -13,7 +13,7 @@ from scenario_execution_keys.store import KeyStore
 from scenario_execution_remote.cli import main as se_remote
 from scenario_execution_server.key_cli import main as se_server
 from tests.support.documents import split
-from tests.support.keys import CLIENT, SERVER
+from tests.support.keys import CLIENT, FAMILY, SERVER
 from tests.support.workspace import ROOT
 
 REFERENCE = ROOT / "docs" / "reference" / "keys.md"
@@ -28,9 +28,8 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def test_the_exit_codes_of_the_reference_are_those_of_the_errors() -> None:
-    family = [errors.KeysError, *errors.KeysError.__subclasses__()]
     assert {int(code): name for code, name, _ in rows("Exit codes") if name} == {
-        error.exit_code: error.__name__ for error in family
+        error.exit_code: error.__name__ for error in FAMILY
     }
 
 
@@ -39,8 +38,7 @@ def test_the_head_of_the_errors_shows_the_same_tree() -> None:
         name: int(code)
         for name, code in re.findall(r"^[ ├└─]+(\w+Error)[^\d\n]*(?:exit )?(\d+)", errors.__doc__ or "", re.MULTILINE)
     }
-    family = [errors.KeysError, *errors.KeysError.__subclasses__()]
-    assert drawn == {error.__name__: error.exit_code for error in family}
+    assert drawn == {error.__name__: error.exit_code for error in FAMILY}
 
 
 def test_the_commands_of_the_reference_are_those_of_the_programs() -> None:

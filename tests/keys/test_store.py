@@ -587,13 +587,14 @@ def test_a_file_without_an_endpoint_is_no_pin_and_no_missing_pin(store: KeyStore
         store.known_server("robot", 7613)
 
 
-def test_two_files_that_pin_one_server_to_two_keys_are_refused(store: KeyStore) -> None:
-    store.trust("robot", SERVER.public)
-    put(store.servers_folder / "another.key", format_key_file(CLIENT.public, metadata={"endpoint": "ROBOT"}))
+@pytest.mark.parametrize("endpoint", ["robot", "robot:7613"])
+def test_two_files_that_pin_one_server_to_two_keys_are_refused(store: KeyStore, endpoint: str) -> None:
+    store.trust(endpoint, SERVER.public)
+    put(store.servers_folder / "another.key", format_key_file(CLIENT.public, metadata={"endpoint": endpoint.upper()}))
     for host in ("robot", "elsewhere"):
-        with pytest.raises(KeyFileError, match="another key for robot") as caught:
+        with pytest.raises(KeyFileError, match=f"another key for {endpoint}") as caught:
             store.known_server(host, 7613)
-        assert "another.key" in str(caught.value) and "robot.key" in str(caught.value)
+        assert "another.key" in str(caught.value) and "robot" in str(caught.value)
 
 
 def test_a_pin_somebody_put_there_by_hand_can_be_exchanged(store: KeyStore) -> None:

@@ -19,6 +19,7 @@ SERVER = KeyPair(
 CLIENT = KeyPair(
     PublicKey("Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID"), SecretKey("D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs")
 )
+FAMILY: tuple[type[KeysError], ...] = (KeysError, *KeysError.__subclasses__())
 STRANGER_UID = 4242  # neither root nor, on any sane machine, whoever runs the tests
 
 
