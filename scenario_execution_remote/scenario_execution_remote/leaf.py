@@ -21,7 +21,8 @@ from .faults import exception_from
 from .link import Pending
 from .plugin import describe
 from .protocol import messages
-from .run import RUN, RemoteSession, end_with_the_run
+from .run import RUN, end_with_the_run
+from .session import RemoteSession
 
 # What ``setup()`` gets and the worker makes itself. ``simulation`` is not among them: a live simulator cannot
 # travel, and without the key an action that needs it says so in the engine's own words.
@@ -285,7 +286,7 @@ class RemoteSubtree(RemoteNode, py_trees.composites.Sequence):
         yield from (node for node in self._shown if node.status != Status.INVALID)
         yield self
 
-    def stop(self, new_status: Status) -> None:
+    def stop(self, new_status: Status = Status.INVALID) -> None:
         """Have the subtree stopped; what is below stops with it, on the server."""
         self.terminate(new_status)
         if new_status == Status.INVALID:

@@ -364,7 +364,7 @@ class Front:
         return self._is_stopping and len(self._sessions) == 0
 
     def _watch_descriptors(self) -> None:
-        wanted = dict.fromkeys(self._launcher.fds(), zmq.POLLIN)
+        wanted: dict[int, int] = dict.fromkeys(self._launcher.fds(), int(zmq.POLLIN))
         for session in self._sessions:
             channel = session.worker.channel
             if not channel.closed:

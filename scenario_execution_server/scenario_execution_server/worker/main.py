@@ -29,7 +29,7 @@ def main(channel: socket.socket, session: str, _folder: Path) -> int:
     """
     handles = Handles(session)
     conversation = Conversation(WorkerChannel(channel), handles.keep)
-    py_trees.blackboard.Blackboard.storage = ClientStorage(conversation, handles)
+    py_trees.blackboard.Blackboard.storage = ClientStorage(conversation, handles)  # type: ignore[assignment]
     outputs = Outputs(lambda stream, data: conversation.say(messages.Output(stream=stream, data=data)))
     runner = Runner(conversation, handles)
     try:

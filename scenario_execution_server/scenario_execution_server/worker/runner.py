@@ -276,7 +276,7 @@ def mirror_registrations(actions: Callable[[], dict[int, Any]], conversation: Co
                 conversation.say(messages.RegisteredKey(action=number, key=key, access=access.name))
         return answer
 
-    py_trees.blackboard.Client.register_key = register_key
+    py_trees.blackboard.Client.register_key = register_key  # type: ignore[method-assign]
 
 
 def _report_feedback(cls: type, changed: Callable[[str], None]) -> type:

@@ -71,7 +71,7 @@ class ModelStandIn:
     get_resolved_value_with_variable_references = get_resolved_value
 
 
-class RecordingLogger(BaseLogger):  # type: ignore[misc]
+class RecordingLogger(BaseLogger):
     """The run's logger as an action sees it; every record goes to the client at once.
 
     Args:
@@ -104,7 +104,7 @@ class RecordingLogger(BaseLogger):  # type: ignore[misc]
         self._conversation.say(messages.Log(level=level, text=f"{msg}"))
 
 
-class SharedProcessRegistry(ProcessRegistry):  # type: ignore[misc]
+class SharedProcessRegistry(ProcessRegistry):
     """The scenario's process registry, as far as this worker is concerned: the client keeps the list for all servers.
 
     Args:
@@ -146,7 +146,7 @@ class DistantProcess:
         return bool(self._conversation.ask(messages.Question.PROCESS_COMPLETE, str(self._token)))
 
 
-class ScenarioClock(Clock):  # type: ignore[misc]
+class ScenarioClock(Clock):
     """Scenario time as of the client's current tick, in seconds."""
 
     def __init__(self) -> None:
