@@ -103,10 +103,10 @@ class Admission:
         name = self._names.get(user_id)
         if name is None:
             raise NotEnrolledError(_fingerprint(user_id))
-        return Peer(identity=f"key:{user_id}", name=name, address=_plain_address(address), key=user_id)
+        return Peer(identity=f"key:{user_id}", name=name, address=plain_address(address), key=user_id)
 
     def _admit_address(self, address: str) -> Peer:
-        plain = _plain_address(address)
+        plain = plain_address(address)
         if _is_loopback(plain):
             return Peer(identity="local-tcp", name="local", address=plain)
         if not self._exposed:
@@ -124,7 +124,7 @@ def _admit_user(address: str) -> Peer:
     return Peer(identity=f"uid:{uid}", name=f"uid {uid}", address="unix", uid=uid, pid=pid or None)
 
 
-def _plain_address(address: str) -> str:
+def plain_address(address: str) -> str:
     """An IPv4 address that came in over an IPv6 socket, as IPv4."""
     try:
         parsed = ipaddress.ip_address(address)

@@ -13,7 +13,7 @@ import threading
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
-from scenario_execution_server.admission import ZAP_DOMAINS, Admission
+from scenario_execution_server.admission import ZAP_DOMAINS, Admission, plain_address
 from scenario_execution_server.config import DoorKind
 from scenario_execution_server.errors import AuthenticatorDead
 from scenario_execution_server.refusals import Refusal
@@ -69,7 +69,7 @@ class Doorkeeper(ThreadAuthenticator):
             objection = self.admission.objection(domain, mechanism, address)
             if objection is not None:
                 if domain != _ALIVE_DOMAIN:
-                    self._note(Refusal(key=None, address=address, why=objection))
+                    self._note(Refusal(key=None, address=plain_address(address), why=objection))
                 self._send_zap_reply(request_id, b"400", b"Refused")
                 return
             self._address = address
@@ -83,7 +83,7 @@ class Doorkeeper(ThreadAuthenticator):
         if z85 == self._test_key:
             self._test_key_seen.set()
         else:
-            self._note(Refusal(key=z85, address=self._address))
+            self._note(Refusal(key=z85, address=plain_address(self._address)))
         return False
 
     def _note(self, refusal: Refusal) -> None:
@@ -131,7 +131,7 @@ class Doorkeeper(ThreadAuthenticator):
             self._unanswered_s += min(now_s - self._checked_at_s, _COUNTED_GAP_S)
             if self._unanswered_s >= ANSWER_WITHIN_S:
                 raise AuthenticatorDead(
-                    f"the authenticator's thread gives no answer, nobody could come in any more",
+                    "the authenticator's thread gives no answer, nobody could come in any more",
                     mend,
                 )
         else:

@@ -18,13 +18,14 @@ from scenario_execution_keys.errors import KeysError
 from scenario_execution_keys.store import KeyStore
 from scenario_execution_server.config import LOG_LEVELS, Group, Option, ServerSettings, options
 from scenario_execution_server.doors import Doors, raise_descriptor_limit
-from scenario_execution_server.errors import ServerError, SettingsError
+from scenario_execution_server.errors import ServerError, SettingsError, WorkersError
 from scenario_execution_server.front import Front
 from scenario_execution_server.journal import Logging, announce, event
 from scenario_execution_server.key_cli import main
-from scenario_execution_server.launcher import LocalLauncher
+from scenario_execution_server.launcher import LauncherError, LocalLauncher, PreloadError
 from scenario_execution_server.readiness import Readiness
 from scenario_execution_server.signals import StopSignals
+from scenario_execution_server.worker.processes import UnsupportedPlatformError
 
 __all__ = ["main", "serve"]
 
@@ -119,7 +120,7 @@ def run(settings: ServerSettings) -> int:
         server_pair = store.server_pair() if settings.curve else None
         # Before any zmq context, signal handler or raised limit exists: its processes inherit none of these.
         base = stack.enter_context(tempfile.TemporaryDirectory(prefix=f"{_PROGRAM}-"))
-        launcher = stack.enter_context(contextlib.closing(LocalLauncher(base=Path(base))))
+        launcher = stack.enter_context(contextlib.closing(start_launcher(Path(base))))
         signals = stack.enter_context(StopSignals())
         raise_descriptor_limit()
         doors = stack.enter_context(Doors.open(settings, store, server_pair, log))
@@ -129,3 +130,18 @@ def run(settings: ServerSettings) -> int:
         readiness.announce()
         stack.callback(readiness.stopping)
         return Front(settings, doors, launcher, signals.fileno(), log).run()
+
+
+def start_launcher(base: Path) -> LocalLauncher:
+    """The launcher for workers on this machine, with their folders in `base`.
+
+    Raises:
+        WorkersError: If it does not start.
+    """
+    mend = "Make sure that this prints nothing: python -c 'import scenario_execution_server.worker.main'"
+    try:
+        return LocalLauncher(base=base)
+    except PreloadError as error:
+        raise WorkersError(f"{error}\n{error.traceback.rstrip()}\nNo worker can start", mend) from error
+    except (LauncherError, UnsupportedPlatformError) as error:
+        raise WorkersError(f"no worker can start: {error}", mend) from error

@@ -9,7 +9,8 @@
     ├─ ListenError      (endpoint)   22  an address, port or socket path cannot be had
     ├─ GuardError                    23  a door would be open although it looks guarded; nothing was served
     ├─ SelfTestFailed   (endpoint)   24  the server's own strangers were not refused; nothing was served
-    └─ AuthenticatorDead             25  nobody decides any more who may enter; serving ended
+    ├─ AuthenticatorDead             25  nobody decides any more who may enter; serving ended
+    └─ WorkersError                  26  the processes in which actions run cannot be started
 
     RefusedError        (code)           one peer may not go on; costs that peer its message, never the server
     ├─ NotEnrolledError (fingerprint)    this key is not, or no longer, in the set of authorised clients
@@ -93,6 +94,12 @@ class AuthenticatorDead(ServerError):
     """The thread that decides who may enter has ended or does not answer."""
 
     exit_code = 25
+
+
+class WorkersError(ServerError):
+    """No session could be given a process: the launcher does not start."""
+
+    exit_code = 26
 
 
 class RefusedError(Exception):

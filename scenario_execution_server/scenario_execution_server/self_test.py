@@ -16,9 +16,10 @@ from scenario_execution_server.errors import SelfTestFailed
 ANSWER_WITHIN_S = 5.0  # a refusal takes milliseconds; the time is for a machine that is busy starting up
 _MEND = "Nothing was served. Start it again; if that does not help, please report it with the output of: pip list"
 _GREETING_BYTES = 64  # ZMTP 3 greeting: signature 10, version 2, mechanism 20, as-server 1, filler 31
+_SIGNATURE_AND_VERSION = 12  # what the server must have heard before it tells its mechanism
 _MECHANISM = slice(12, 32)
 _NULL_GREETING = b"\xff" + bytes(7) + b"\x01\x7f" + b"\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
-_NULL_READY = b"\x04\x1b\x05READY" + b"\x0bSocket-Type\x00\x00\x00\x05" + b"REQ\0\0"
+_NULL_READY = b"\x04\x19\x05READY" + b"\x0bSocket-Type\x00\x00\x00\x03REQ"
 _REFUSED = 400  # ZAP status
 
 
@@ -88,28 +89,42 @@ def _knock_without_curve(endpoint: str, host: str, port: int, answer_within_s: f
     """Speak ZMTP by hand: libzmq's own client would turn away from a CURVE server by itself and prove nothing."""
     what = "a client without encryption"
     deadline_s = time.monotonic() + answer_within_s
-    heard = b""
     try:
         with socket.create_connection((host, port), answer_within_s) as peer:
-            peer.sendall(_NULL_GREETING + _NULL_READY)
-            while True:
-                left_s = deadline_s - time.monotonic()
-                if left_s <= 0:
-                    raise TimeoutError
-                peer.settimeout(left_s)
-                data = peer.recv(4096)
-                if not data:
-                    break
-                heard += data
-    except ConnectionResetError:
-        pass  # as good as a close
+            peer.sendall(_NULL_GREETING[:_SIGNATURE_AND_VERSION])
+            theirs = _read(peer, _GREETING_BYTES, deadline_s)
+            mechanism = theirs[_MECHANISM].rstrip(b"\0")
+            if mechanism != b"CURVE":
+                raise _failed(endpoint, f"the server does not demand CURVE, it speaks {mechanism!r}")
+            peer.sendall(_NULL_GREETING[_SIGNATURE_AND_VERSION:] + _NULL_READY)
+            answer = _read(peer, 1, deadline_s)
+    except (ConnectionResetError, BrokenPipeError):
+        return  # as good as a close
     except TimeoutError:
         raise _failed(endpoint, f"{what} was not turned away within {answer_within_s:g} s") from None
     except OSError as error:
         raise _failed(endpoint, f"{what} could not knock: {error}") from error
-    mechanism = heard[_MECHANISM].rstrip(b"\0")
-    if len(heard) > _GREETING_BYTES or mechanism not in (b"CURVE", b""):
-        raise _failed(endpoint, f"{what} got an answer, the server spoke {mechanism!r}")
+    if answer:
+        raise _failed(endpoint, f"{what} got an answer")
+
+
+def _read(peer: socket.socket, length: int, deadline_s: float) -> bytes:
+    """So many bytes, or fewer if the other side closes.
+
+    Raises:
+        TimeoutError: If neither happens in time.
+    """
+    data = b""
+    while len(data) < length:
+        left_s = deadline_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        peer.settimeout(left_s)
+        more = peer.recv(length - len(data))
+        if not more:
+            break
+        data += more
+    return data
 
 
 def _failed(endpoint: str, what: str) -> SelfTestFailed:
