@@ -103,7 +103,7 @@ class Front:
         while not self._is_done():
             self._watch_descriptors()
             wait_s = max(0.0, self._next_chores_s - time.monotonic())
-            ready = dict(self._poller.poll(wait_s * 1000))
+            ready = dict(self._poller.poll(int(wait_s * 1000) + 1))
             for listener in self._doors.listeners:
                 if listener.socket in ready:
                     self._serve_door(listener)
