@@ -8,7 +8,7 @@ import re
 import pytest
 
 from scenario_execution_keys.keypair import KeyPair
-from scenario_execution_remote.config import LONGEST_S, PARAMETERS, RemoteSettings
+from scenario_execution_remote.config import LONGEST_S, PARAMETERS, Parameter, RemoteSettings
 from tests.support.keys import SERVER
 
 
@@ -52,7 +52,7 @@ def test_two_spellings_of_one_endpoint_make_equal_settings() -> None:
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda parameter: parameter.name)
-def test_the_defaults_of_the_table_are_those_of_the_settings(parameter) -> None:
+def test_the_defaults_of_the_table_are_those_of_the_settings(parameter: Parameter) -> None:
     fields = {field.name: field.default for field in dataclasses.fields(RemoteSettings)}
     assert fields[parameter.field] == (dataclasses.MISSING if parameter.default is None else parameter.default)
 

@@ -64,7 +64,7 @@ def test_a_server_that_goes_and_comes_back_is_down_then_unreachable_then_up(cont
     with peers.zmq_server(curve=curve, address=address) as server:
         wait_for(connection, LinkChange.UP)
         connection.socket.send(b"again")
-        assert server.poll(DEADLINE_S * 1000) and server.recv_multipart()[1] == b"again"
+        assert server.poll(int(DEADLINE_S * 1000)) and server.recv_multipart()[1] == b"again"
         connection.close()
 
 
@@ -113,7 +113,7 @@ def test_what_was_sent_before_closing_still_leaves(context: Context, servers: Ex
     connection = connected(context, server, pinned=False)
     connection.socket.send(b"bye")
     connection.close(linger_s=DEADLINE_S)
-    assert server.poll(DEADLINE_S * 1000) and server.recv_multipart()[1] == b"bye"
+    assert server.poll(int(DEADLINE_S * 1000)) and server.recv_multipart()[1] == b"bye"
 
 
 def test_a_message_of_the_greatest_size_arrives_and_a_greater_one_takes_the_connection_down(
@@ -122,10 +122,10 @@ def test_a_message_of_the_greatest_size_arrives_and_a_greater_one_takes_the_conn
     server = servers.enter_context(peers.zmq_server())
     connection = connected(context, server, pinned=False)
     connection.socket.send(b"who am I")
-    assert server.poll(DEADLINE_S * 1000)
+    assert server.poll(int(DEADLINE_S * 1000))
     name, _ = server.recv_multipart()
     server.send_multipart([name, bytes(MAX_MESSAGE_BYTES)])
-    assert connection.socket.poll(DEADLINE_S * 1000)
+    assert connection.socket.poll(int(DEADLINE_S * 1000))
     assert len(connection.socket.recv()) == MAX_MESSAGE_BYTES
     server.send_multipart([name, bytes(MAX_MESSAGE_BYTES + 1)])
     wait_for(connection, LinkChange.DOWN)

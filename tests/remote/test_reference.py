@@ -7,7 +7,6 @@ import re
 
 import pytest
 
-from scenario_execution_keys.errors import KeysError
 from scenario_execution_remote import connection, errors, probe, transport
 from scenario_execution_remote.diagnosis import (
     Attempt,
@@ -105,11 +104,6 @@ def test_the_head_of_the_errors_draws_every_class() -> None:
     drawn = set(re.findall(r"\w+Error", errors.__doc__ or "")) - {"ValueError"}
     ours = {cls.__name__ for cls in family(errors.RemoteError) if cls.__module__ == errors.__name__}
     assert drawn == ours
-
-
-def test_the_exit_codes_of_keys_are_not_used_twice() -> None:
-    keys = {cls.exit_code for cls in family(KeysError)}  # type: ignore[attr-defined]
-    assert keys.isdisjoint(int(code) for _, code, *_ in rows("Exit codes"))
 
 
 @pytest.mark.parametrize("name", [name for name, *_ in rows("Numbers")])
