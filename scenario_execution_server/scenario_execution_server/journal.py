@@ -89,6 +89,7 @@ class Journal(logging.Handler):
         self._lost_count = 0
         self._changed = threading.Condition()
         self._closing = False
+        self._is_writing = False
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
         self._thread.start()
 
@@ -100,13 +101,18 @@ class Journal(logging.Handler):
                 self._lost_count += 1
                 return
             self._lines.append(line)
-            self._changed.notify()
+            self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Wait until what was queued before is written, for at most a second."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._lines and not self._is_writing, _CLOSE_WITHIN_S)
 
     def close(self) -> None:
         """Write what is queued, for at most a second, and end."""
         with self._changed:
             self._closing = True
-            self._changed.notify()
+            self._changed.notify_all()
         self._thread.join(_CLOSE_WITHIN_S)
         super().close()
 
@@ -118,6 +124,7 @@ class Journal(logging.Handler):
                     return
                 lines, self._lines = self._lines, collections.deque()
                 lost_count, self._lost_count = self._lost_count, 0
+                self._is_writing = True
             text = [*lines]
             if lost_count:
                 time = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
@@ -126,7 +133,10 @@ class Journal(logging.Handler):
                 self._stream.write("\n".join(text) + "\n")
                 self._stream.flush()
             except (OSError, ValueError):  # standard error was closed: there is nobody left to tell
-                continue
+                pass
+            with self._changed:
+                self._is_writing = False
+                self._changed.notify_all()
 
 
 class Logging:
@@ -161,5 +171,10 @@ class Logging:
 
 
 def announce(log: logging.Logger, sentence: str) -> None:
-    """Log a sentence whatever the level: it is what whoever starts the server waits for."""
+    """Log a sentence whatever the level: it is what whoever starts the server waits for. It is written on return.
+
+    Whoever is told by another way that the server listens (``--ready-fd``) reads in this line where.
+    """
     log.handle(log.makeRecord(log.name, logging.INFO, __file__, 0, sentence, (), None))
+    for handler in log.handlers:
+        handler.flush()

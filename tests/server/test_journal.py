@@ -131,3 +131,15 @@ def test_a_closed_standard_error_does_not_end_the_server() -> None:
     handler.emit(logging.makeLogRecord({"msg": "x", "levelname": "INFO"}))
     handler.close()
     assert not handler._thread.is_alive()
+
+
+def test_an_announcement_is_written_when_it_returns() -> None:
+    class SlowStream(io.StringIO):
+        def write(self, text: str) -> int:
+            gate.wait(0.05)
+            return super().write(text)
+
+    stream, gate = SlowStream(), threading.Event()
+    with Logging(stream, "error") as log:
+        announce(log, "listening on everything")
+        assert "INFO listening on everything" in stream.getvalue()
