@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A scenario with remote actions from beginning to end, through each kind of door."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.inventory import is_alive
+from tests.support.scenarios import Outcome, running, scenario
+from tests.support.servers import BIN, BRISK, CURVE, PLAIN, Identity, ServerProcess, clean_environment, serving
+from tests.system.conftest import Run, Serve
+
+FIRST_LIGHT = """
+    log("said here")
+    serial:
+        log("said there")
+        run_process("uname -n")
+        run_process("pwd")
+    with:
+        remote("{endpoint}", heartbeat_failure_timeout: 1s)
+"""
+
+
+def check_first_light(server: ServerProcess, outcome: Outcome) -> None:
+    assert outcome.code == 0, outcome.output
+    assert [line for line in outcome.said if "said" in line] == ["INFO said here", "INFO said there"]
+    assert f"INFO {os.uname().nodename}" in outcome.said
+    place = re.search(rf"{re.escape(str(server.temporary))}/\S+/session-\S+", outcome.output)
+    assert place is not None, outcome.output
+    assert "Scenario 'test' succeeded." in outcome.output
+    assert not Path(place[0]).exists()
+
+
+def test_keygen_is_all_that_a_server_with_curve_and_a_scenario_on_one_machine_need(tmp_path: Path, site: str) -> None:
+    keys = tmp_path / "keys"
+    variables = clean_environment(SCENARIO_EXECUTION_KEYS_DIR=str(keys))
+    made = subprocess.run([BIN / "se-server", "keygen"], env=variables, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    with serving(tmp_path / "server", *CURVE, keys=keys, site=site) as server:
+        text = scenario(FIRST_LIGHT.format(endpoint=server.endpoint))
+        with running(tmp_path / "client", text, keys=keys, site=site) as client:
+            check_first_light(server, client.finish())
+        server.wait_idle()
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        (CURVE, lambda server: server.endpoint),
+        (PLAIN, lambda server: server.endpoint),
+        (("--socket", "door"), lambda server: str(server.folder / "door")),
+    ],
+    ids=["curve", "plain tcp on loopback", "unix socket"],
+)
+def test_a_server_carries_out_one_scenario_after_the_other_and_leaves_nothing(
+    options: tuple[str, ...],
+    place: Callable[[ServerProcess], str],
+    serve: Serve,
+    tmp_path: Path,
+    owner: Identity,
+    stranger: Identity,
+    site: str,
+) -> None:
+    # a client that pins no server speaks without encryption to it
+    keys = owner.folder if options is CURVE else tmp_path / "no-keys"
+    server = serve(*options, *BRISK)
+    for number in range(2):
+        text = scenario(FIRST_LIGHT.format(endpoint=place(server)))
+        with running(tmp_path / f"client-{number}", text, keys=keys, site=site) as client:
+            check_first_light(server, client.finish())
+        server.wait_idle()
+    assert len(server.lines("session ended", "reason=bye", "exit=finished")) == 2
+
+
+def test_the_live_tree_shows_the_remote_actions_as_if_they_were_local(server: ServerProcess, run: Run) -> None:
+    outcome = run(FIRST_LIGHT.format(endpoint=server.endpoint), "-t")
+    tree = outcome.output[outcome.output.rindex("{-} test") :].splitlines()
+    wanted = ["--> log [✓]", "-^- remote [✓]", "--> log [✓]", "--> run_process [✓] -- Successfully executed '['pwd']'"]
+    shown = [line.strip() for line in tree if line.strip() in wanted]
+    assert shown == wanted
+
+
+def test_a_failing_remote_process_fails_the_scenario(server: ServerProcess, run: Run) -> None:
+    outcome = run(f'run_process("false") with:\n    remote("{server.endpoint}")')
+    assert outcome.code == 1
+    assert "Execution of '['false']' failed with 1" in outcome.output
+
+
+def test_whatever_a_remote_action_says_arrives_at_the_same_place_as_from_a_local_one(
+    server: ServerProcess, run: Run
+) -> None:
+    outcome = run(f'probe_say("hallo", late: true) with:\n    remote("{server.endpoint}")\nrun_process("sleep 0.2")')
+    assert [line for line in outcome.said if "hallo" in line] == [
+        "INFO info: hallo",
+        "WARN warning: hallo",
+        "ERROR error: hallo",
+        "INFO late: hallo",
+    ]
+    for line in ("stdout: hallo", "stderr: hallo", "descriptor: hallo"):
+        assert outcome.count(line) == 1
+
+
+def test_debug_records_of_a_remote_action_are_shown_if_the_user_wants_them(server: ServerProcess, run: Run) -> None:
+    outcome = run(f'probe_say("hallo") with:\n    remote("{server.endpoint}")', "-d")
+    assert "DEBUG debug: hallo" in outcome.said
+
+
+def test_a_remote_action_finds_the_process_of_its_session_as_fresh_as_a_local_one(
+    server: ServerProcess, run: Run, tmp_path: Path
+) -> None:
+    outcome = run(f'probe_report("{tmp_path}/report.json") with:\n    remote("{server.endpoint}")')
+    assert outcome.code == 0, outcome.output
+    local = run(f'probe_report("{tmp_path}/local.json")')
+    assert local.code == 0, local.output
+    report, here = (json.loads((tmp_path / name).read_text()) for name in ("report.json", "local.json"))
+    assert report["is_main_thread"]
+    assert report["pid"] == report["session"] == report["group"]
+    assert report["signals"]["SigBlk"] == report["signals_of_child"]["SigBlk"] == []
+    # SIGPIPE and SIGXFSZ, as in every Python, and what pytest itself was started with
+    assert report["signals"]["SigIgn"] == [13, 25]
+    assert report["signals_of_child"]["SigIgn"] == []
+    assert report["stdin"] == "/dev/null"
+    assert [name for name in report["environment"] if name.startswith("SCENARIO_EXECUTION_")] == []
+    sockets = [name for name in report["descriptors"] if name.startswith("socket:")]
+    assert len(sockets) == 1, "a worker has its channel and no other socket"
+    assert not is_alive(report["pid"])
+    assert here["signals_of_child"]["SigBlk"] == report["signals_of_child"]["SigBlk"]
