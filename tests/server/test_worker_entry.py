@@ -108,23 +108,19 @@ def test_its_signals_are_those_of_a_fresh_python(worker: Worker) -> None:
 def test_its_signals_are_those_of_a_fresh_python_even_when_the_servers_are_not(tmp_path: Path) -> None:
     """As for a server that a shell script starts in the background, or one that blocks signals to read them itself."""
     program = """
-import sys
+import signal, sys
 from pathlib import Path
 from tests.support.sessions import Worker, running_launcher
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGCHLD):
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
 with running_launcher(Path(sys.argv[1])) as launcher:
     worker = Worker(launcher)
     print(worker.ask("[signal_state(), child_signal_state()]"))
     worker.end()
 """
-
-    def spoil() -> None:
-        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
-
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "base")],
-        preexec_fn=spoil,
         env={**os.environ, "PYTHONPATH": program_path()},
         capture_output=True,
         text=True,

@@ -11,7 +11,7 @@ LOOK_AGAIN_MS = 5  # what is waited for takes tens of milliseconds: looking this
 
 
 def wait_until(predicate: Callable[[], object], deadline_s: float = 10.0) -> None:
-    """Return as soon as `predicate` is true; fail the test after `deadline_s` seconds, many times what it should take."""
+    """Return as soon as `predicate` is true; fail the test after `deadline_s` seconds: many times what it takes."""
     give_up_at = time.monotonic() + deadline_s
     while not predicate():
         if time.monotonic() > give_up_at:

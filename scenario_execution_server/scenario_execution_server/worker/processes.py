@@ -261,6 +261,11 @@ def _none_left(spare: Callable[[int], bool] | None) -> bool:
     return all(spare(pid) for pid in scan_children(os.getpid()))
 
 
+def _unseen(pid: int) -> ProcessInfo:
+    """What stands for a child of another user where /proc hides those (hidepid)."""
+    return ProcessInfo(pid=pid, name="?", state="?", parent=os.getpid(), session=0, started=0)
+
+
 def end_children(
     *,
     limit_s: float,
@@ -286,7 +291,10 @@ def end_children(
         victims = [pid for pid in children(os.getpid()) if spare is None or not spare(pid)]
         alive = []
         for pid in victims:
-            result = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+            try:
+                result = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+            except ChildProcessError:  # reaped by the kernel, for a process that was started with SIGCHLD ignored
+                continue
             if result is None:
                 alive.append(pid)
             elif on_reaped is not None:
@@ -294,7 +302,7 @@ def end_children(
         if not victims and _none_left(spare):
             return []
         if alive and time.monotonic() >= give_up_at:
-            return [info for info in map(process_info, alive) if info is not None]
+            return [process_info(pid) or _unseen(pid) for pid in alive]
         if alive:
             tree = _freeze(alive)
             parents = {os.getpid(), *tree}
