@@ -252,13 +252,12 @@ class Link:
             os.read(self._wake_in.fileno(), 4096)
         except BlockingIOError:
             pass
-        now_s = time.monotonic()
         while self._outbox:
             body = self._outbox.popleft()
             if body is None:
-                self._machine.end(now_s)
+                self._machine.end()
             else:
-                self._machine.send(body, now_s)
+                self._machine.send(body)
 
     def _transmit(self, connection: Connection) -> bool:
         """Hand to ZeroMQ what the machine wants sent. Returns False if the socket takes no more for now."""
@@ -276,9 +275,8 @@ class Link:
         for event in connection.events():
             if event.change is LinkChange.DOWN:
                 self._machine.connection_lost()
-                self._machine.outgoing.clear()  # what has a number is sent again after RESUMED; the rest is stale
             elif event.change is LinkChange.UP:
-                self._machine.connection_made(time.monotonic())
+                self._machine.connection_made()
             elif event.change is LinkChange.REFUSED and event.error is not None:
                 self._fail(event.error)
                 return False
@@ -327,7 +325,7 @@ class Link:
                 elif isinstance(message, messages.Ask):
                     answer = sink.answer(message)
                     if answer is not None:
-                        self._machine.send(answer, time.monotonic())
+                        self._machine.send(answer)
                 elif isinstance(message, messages.RegisteredKey):
                     sink.registered_key(message)
                 elif isinstance(message, messages.Registered):

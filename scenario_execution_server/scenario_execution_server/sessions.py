@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from scenario_execution_remote.protocol import messages, wire
-from scenario_execution_remote.protocol.frames import Kind
 from scenario_execution_remote.protocol.server import ServerSession
 
 Parts = list[bytes]
@@ -46,10 +45,11 @@ class NumberedDialect:
         return self.machine.is_silent(now_s, limit_s)
 
     def deliver(self, body: bytes) -> list[Parts]:
-        return [[self.machine.push(body)]]
+        return [[frame] for frame in self.machine.push(body)]
 
     def farewell(self, reason: str, text: str) -> list[Parts]:
-        return [[self.machine.control(Kind.ENDED, wire.encode(messages.Ended(reason=reason, text=text)))]]
+        ended = wire.encode(messages.Ended(reason=reason, text=text))
+        return [[frame] for frame in self.machine.finish(ended)]
 
 
 Worker = TypeVar("Worker")

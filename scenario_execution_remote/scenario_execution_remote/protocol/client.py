@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The client's half of a session: what to send, when to give up, what an incoming frame means. No I/O, no clock.
 
-Time goes in as ``now_s`` (seconds of any monotonic clock), frames to send pile up in ``outgoing``, and what happened comes
-back as events. ``link`` is the thread that gives this its socket and its clock.
+Time goes in as ``now_s`` (seconds of any monotonic clock), frames to send pile up in ``outgoing``, and what happened
+comes back as events. ``link`` is the thread that gives this its socket and its clock.
 """
 
 from __future__ import annotations
@@ -12,21 +12,74 @@ from collections import deque
 from dataclasses import dataclass
 
 from scenario_execution_remote.protocol import messages, wire
-from scenario_execution_remote.protocol.frames import Frame, FrameError, Kind, decode_frame
+from scenario_execution_remote.protocol.frames import (
+    BODY_LIMIT_BYTES,
+    NO_SESSION,
+    SESSION_ID_BYTES,
+    Frame,
+    FrameError,
+    Kind,
+    decode_frame,
+)
 from scenario_execution_remote.protocol.stream import NumberedStream
 
 BEAT_INTERVAL_S = 1.0  # as often as version 1 clients do; silence is judged by multiples of it
-CONFIRM_AFTER_BYTES = 1024 * 1024  # confirm sooner than by the next beat, so that a talkative session is not held back
+BEATS_PER_SILENCE = 5  # so many may be missed; fewer, and a laptop that changes its Wi-Fi cell looks dead
 
 
 class State(enum.Enum):
-    """Where a session is; see the table in docs/reference/protocol.md."""
+    """Where a session is."""
 
-    GREETING = "greeting"  # HELLO is out, WELCOME is not here yet
+    GREETING = "greeting"  # HELLO is out or will be, WELCOME is not here yet
     OPEN = "open"
-    RESUMING = "resuming"  # the connection is new; nothing is sent before RESUMED
+    RESUMING = "resuming"  # the connection broke, or something is missing: nothing is sent before RESUMED
     ENDING = "ending"  # BYE is out, the server is shutting the actions down
     OVER = "over"
+
+
+class Step(enum.Enum):
+    """What a frame makes the client do."""
+
+    IGNORE = "ignore"  # left over from before, or repeated
+    WELCOME = "open"  # to OPEN; what waited is sent
+    DELIVER = "deliver"  # hand the next body on; to RESUMING if one is missing
+    COMPARE = "compare"  # to RESUMING if the server sent more than has arrived
+    GO_ON = "go on"  # to OPEN; what is not confirmed is sent again
+    FINISH = "finish"  # to OVER
+
+
+# The rules of a session: what a frame means in a state. What is not here does not belong there, and ends the session.
+RULES: dict[Kind, dict[State, Step]] = {
+    Kind.WELCOME: {
+        State.GREETING: Step.WELCOME,
+        State.OPEN: Step.IGNORE,
+        State.RESUMING: Step.IGNORE,
+        State.ENDING: Step.IGNORE,
+    },
+    Kind.RESUMED: {
+        State.OPEN: Step.IGNORE,
+        State.RESUMING: Step.GO_ON,
+        State.ENDING: Step.IGNORE,
+    },
+    Kind.BEAT: {
+        State.GREETING: Step.IGNORE,
+        State.OPEN: Step.COMPARE,
+        State.RESUMING: Step.IGNORE,
+        State.ENDING: Step.COMPARE,
+    },
+    Kind.DATA: {
+        State.GREETING: Step.IGNORE,
+        State.OPEN: Step.DELIVER,
+        State.RESUMING: Step.IGNORE,
+        State.ENDING: Step.DELIVER,
+    },
+    Kind.REFUSED: dict.fromkeys((State.GREETING, State.OPEN, State.RESUMING, State.ENDING), Step.FINISH),
+    Kind.ENDED: dict.fromkeys((State.GREETING, State.OPEN, State.RESUMING, State.ENDING), Step.FINISH),
+}
+
+# What a state says again and again, until something else is heard. A HELLO is not repeated on one connection: it cannot
+# be lost there, and after the session has ended already it would open another one.
+REPEATED: dict[State, Kind] = {State.OPEN: Kind.BEAT, State.RESUMING: Kind.RESUME, State.ENDING: Kind.BEAT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,56 +118,61 @@ class ClientSession:
     """
 
     def __init__(self, session: bytes, hello: messages.Hello, lost_after_s: float) -> None:
+        if len(session) != SESSION_ID_BYTES or session == NO_SESSION:
+            raise ValueError(f"a session is named by {SESSION_ID_BYTES} random bytes")
         self.outgoing: deque[bytes] = deque()
         self.state = State.GREETING
         self._session = session
-        self._hello = hello
+        self._hello = wire.encode(hello)
         self._lost_after_s = lost_after_s
-        self._beat_every_s = min(BEAT_INTERVAL_S, lost_after_s / 5)  # five missed beats; fewer, and Wi-Fi roaming kills
+        self._beat_every_s = min(BEAT_INTERVAL_S, lost_after_s / BEATS_PER_SILENCE)
         self._stream = NumberedStream()
         self._is_up = True
+        self._wants_end = False
         self._last_heard_s = 0.0
-        self._last_sent_s = 0.0
-        self._unreported_bytes = 0
-        self._resume_asked_s: float | None = None
-        self._is_ending = False
+        self._next_beat_s = 0.0
 
-    # -- from the shell ---------------------------------------------------------------------------------------------
+    # -- from the shell ----------------------------------------------------------------------------
 
     def start(self, now_s: float) -> None:
         """Begin: the connection has just been made."""
         self._last_heard_s = now_s
-        self._send(Kind.HELLO, now_s, body=wire.encode(self._hello))
+        self._next_beat_s = now_s + self._beat_every_s
+        self._send(Kind.HELLO, body=self._hello)
 
-    def send(self, body: bytes, now_s: float) -> None:
-        """Send a body to the worker, exactly once; kept until a connection is there and the server has it."""
-        seq = self._stream.number(body)
-        if self._is_up and self.state in (State.OPEN, State.GREETING, State.ENDING):
-            self._send(Kind.DATA, now_s, seq=seq, body=body)
+    def send(self, body: bytes) -> None:
+        """Send a body to the worker, exactly once; kept until a connection is there and the server has it.
 
-    def end(self, now_s: float) -> None:
-        """Ask the server to shut the actions down and end the session."""
-        if self.state is State.OVER or self._is_ending:
-            return
-        self._is_ending = True
-        if self.state is not State.RESUMING and self._is_up:
-            self.state = State.ENDING
-            self._send(Kind.BYE, now_s)
+        Raises:
+            ValueError: it is larger than a server accepts.
+        """
+        if len(body) > BODY_LIMIT_BYTES:
+            raise ValueError(f"a body of {len(body)} bytes is more than the {BODY_LIMIT_BYTES} that may be sent")
+        if self.state is not State.OVER:
+            self._stream.put(body)
+            self._send_due()
+
+    def end(self) -> None:
+        """Ask the server, once it has everything sent so far, to shut the actions down and end the session."""
+        self._wants_end = True
+        self._send_due()
 
     def connection_lost(self) -> None:
         """The transport has no connection now; ZeroMQ goes on trying."""
         self._is_up = False
+        self.outgoing.clear()  # what has a number is sent again after RESUMED; the rest is stale
+        if self.state in (State.OPEN, State.ENDING):
+            self.state = State.RESUMING
 
-    def connection_made(self, now_s: float) -> None:
+    def connection_made(self) -> None:
         """The transport is connected again: ask the server to go on where both sides stopped."""
-        if self.state is State.OVER or self._is_up:
+        if self._is_up:
             return
         self._is_up = True
         if self.state is State.GREETING:  # WELCOME may have been lost; RESUME would be refused if HELLO was
-            self._send(Kind.HELLO, now_s, body=wire.encode(self._hello))
-            self._repeat(now_s)
-        else:
-            self._resume(now_s)
+            self._send(Kind.HELLO, body=self._hello)
+        elif self.state is State.RESUMING:
+            self._send(Kind.RESUME)
 
     def receive(self, data: bytes | memoryview, now_s: float) -> list[Event]:
         """Digest one incoming frame."""
@@ -122,96 +180,98 @@ class ClientSession:
             return []
         try:
             frame = decode_frame(data)
-            if frame.session != self._session:
+            if frame.session != self._session and not (frame.kind is Kind.REFUSED and frame.session == NO_SESSION):
                 raise FrameError("the frame belongs to another session")
             self._last_heard_s = now_s
             if not self._stream.confirm(frame.ack):
                 raise FrameError("the server confirms what was never sent")
-            return self._digest(frame, now_s)
+            events = self._digest(frame)
         except (FrameError, wire.WireError) as error:
             return [self._over("protocol", f"The server does not speak this client's protocol: {error}.")]
+        self._send_due()
+        return events
 
     def tick(self, now_s: float) -> list[Event]:
         """Let time pass: send what is due, and notice silence. Call it after everything received has been digested."""
         if self.state is State.OVER:
             return []
+        late_s = now_s - self.next_deadline_s()
+        if late_s > self._beat_every_s:  # this program was stopped or held up, and asked nothing that could be answered
+            self._last_heard_s += late_s
         silent_s = now_s - self._last_heard_s
         if silent_s >= self._lost_after_s:
             return [self._over("lost", f"The server has been silent for {silent_s:.1f} s.", silent_s)]
-        if self._is_up and now_s - self._last_sent_s >= self._beat_every_s:
-            if self.state is State.RESUMING:
-                self._resume(now_s)  # the first one may have gone to a connection that broke again
-            else:
-                self._send(Kind.BEAT, now_s)
+        if now_s >= self._next_beat_s:
+            self._next_beat_s = now_s + self._beat_every_s
+            if self._is_up and self.state in REPEATED:
+                self._send(REPEATED[self.state])
         return []
 
     def next_deadline_s(self) -> float:
         """When :meth:`tick` has to be called next, at the latest."""
-        return min(self._last_sent_s + self._beat_every_s, self._last_heard_s + self._lost_after_s)
+        return min(self._next_beat_s, self._last_heard_s + self._lost_after_s)
 
-    # -- rules ----------------------------------------------------------------------------------------------------------
+    # -- rules -------------------------------------------------------------------------------------
 
-    def _digest(self, frame: Frame, now_s: float) -> list[Event]:
-        if frame.kind is Kind.DATA:
-            return self._deliver(frame, now_s)
-        if frame.kind is Kind.BEAT:
+    def _digest(self, frame: Frame) -> list[Event]:
+        step = RULES.get(frame.kind, {}).get(self.state)
+        if step is None:
+            raise FrameError(f"a server does not send {frame.kind.name} to a client that is {self.state.value}")
+        if step is Step.FINISH:
+            return [self._finish(frame)]
+        if not self._is_up:  # read late from a connection that has broken since; the next one begins anew
             return []
-        if frame.kind is Kind.WELCOME:
-            if self.state is not State.GREETING:
-                return []  # the answer to a HELLO repeated on a new connection
+        if step is Step.WELCOME:
+            welcome = wire.decode_one(frame.body, messages.Welcome)
             self.state = State.OPEN
-            events: list[Event] = [Opened(wire.decode_one(frame.body, messages.Welcome))]
-            if self._is_ending:
-                self.state = State.ENDING
-                self._send(Kind.BYE, now_s)
-            return events
-        if frame.kind is Kind.RESUMED:
-            return self._go_on(now_s)
-        if frame.kind is Kind.REFUSED:
-            refused = wire.decode_one(frame.body, messages.Refused)
-            return [self._over(refused.code, refused.text)]
-        if frame.kind is Kind.ENDED:
-            ended = wire.decode_one(frame.body, messages.Ended)
-            return [self._over(ended.reason, ended.text)]
-        raise FrameError(f"a server does not send {frame.kind.name}")
-
-    def _deliver(self, frame: Frame, now_s: float) -> list[Event]:
-        if self._stream.is_gap(frame.seq):  # the server's queue for us overflowed: ask for what is missing
-            if self._resume_asked_s is None or now_s - self._resume_asked_s >= self._beat_every_s:
-                self._resume(now_s)
-            return []
-        if not self._stream.accept(frame.seq):
-            return []
-        self._unreported_bytes += len(frame.body)
-        if self._unreported_bytes >= CONFIRM_AFTER_BYTES:
-            self._send(Kind.BEAT, now_s)
-        return [Delivered(frame.body)]
-
-    def _resume(self, now_s: float) -> None:
-        self.state = State.RESUMING
-        self._resume_asked_s = now_s
-        self._send(Kind.RESUME, now_s)
-
-    def _go_on(self, now_s: float) -> list[Event]:
-        if self.state is not State.RESUMING:
-            return []
-        self.state = State.ENDING if self._is_ending else State.OPEN
-        self._resume_asked_s = None
-        self._repeat(now_s)
-        if self._is_ending:
-            self._send(Kind.BYE, now_s)
+            return [Opened(welcome)]
+        if step is Step.DELIVER:
+            return self._deliver(frame)
+        if step is Step.COMPARE and frame.seq > self._stream.received:
+            self._resume()
+        elif step is Step.GO_ON:
+            self.state = State.OPEN
+            self._stream.rewind()
         return []
 
-    def _repeat(self, now_s: float) -> None:
-        for seq, body in self._stream.unconfirmed():
-            self._send(Kind.DATA, now_s, seq=seq, body=body)
+    def _deliver(self, frame: Frame) -> list[Event]:
+        if self._stream.is_gap(frame.seq):
+            self._resume()
+        elif self._stream.accept(frame.seq, len(frame.body)):
+            if self._stream.owes_confirmation:
+                self._send(Kind.BEAT)
+            return [Delivered(frame.body)]
+        return []
 
-    def _send(self, kind: Kind, now_s: float, seq: int = 0, body: bytes | memoryview = b"") -> None:
-        self._last_sent_s = now_s
-        self._unreported_bytes = 0
-        frame = Frame(kind=kind, session=self._session, seq=seq, ack=self._stream.received, body=body)
+    def _finish(self, frame: Frame) -> Over:
+        if frame.kind is Kind.ENDED:
+            ended = wire.decode_one(frame.body, messages.Ended)
+            return self._over(ended.reason, ended.text)
+        refused = wire.decode_one(frame.body, messages.Refused)
+        return self._over(refused.code, refused.text)
+
+    def _resume(self) -> None:
+        """Ask for what is missing: the server's queue for this client overflowed."""
+        self.state = State.RESUMING
+        self._send(Kind.RESUME)
+
+    def _send_due(self) -> None:
+        """Send what the window has room for, and BYE behind the last of it."""
+        if self.state not in (State.OPEN, State.ENDING):
+            return
+        for seq, body in self._stream.due():
+            self._send(Kind.DATA, seq=seq, body=body)
+        if self._wants_end and self.state is State.OPEN and not self._stream.has_waiting:
+            self.state = State.ENDING
+            self._send(Kind.BYE)
+
+    def _send(self, kind: Kind, seq: int = 0, body: bytes | memoryview = b"") -> None:
+        number = self._stream.sent if kind is Kind.BEAT else seq
+        ack = self._stream.confirmed()
+        frame = Frame(kind=kind, session=self._session, seq=number, ack=ack, body=body)
         self.outgoing.append(frame.encode())
 
     def _over(self, reason: str, text: str, silent_s: float | None = None) -> Over:
         self.state = State.OVER
+        self.outgoing.clear()
         return Over(reason, text, silent_s)

@@ -2,7 +2,7 @@
 """The envelope of every message: what the server's front reads, before and without looking into the body.
 
 One ZeroMQ frame holds a fixed header and a body. The front routes by the header alone; the body of a DATA frame belongs
-to the worker and the client (see ``wire``). Source of truth for the layout: ``docs/reference/protocol.md``.
+to the worker and the client (see ``wire``). ``docs/reference/protocol.md`` describes it for people.
 """
 
 from __future__ import annotations
@@ -14,12 +14,30 @@ from dataclasses import dataclass
 PROTOCOL_VERSION = 2  # version 1 is the public prototype's REQ/REP protocol, see the server's ``legacy``
 MAGIC = b"SE"
 SESSION_ID_BYTES = 16  # 128 random bits: cannot be guessed, and never collide
+NO_SESSION = bytes(SESSION_ID_BYTES)  # in a refusal of something that names no session
 _HEADER = struct.Struct("!2sBB16sQQ")
 HEADER_BYTES = _HEADER.size
 
+# The largest message either side sends: what the server's listeners accept (their MAX_MESSAGE_BYTES). A larger one would
+# cost the connection, come back after it was resumed, and cost it again.
+FRAME_LIMIT_BYTES = 8 * 1024 * 1024
+BODY_LIMIT_BYTES = FRAME_LIMIT_BYTES - HEADER_BYTES
+
 
 class FrameError(ValueError):
-    """The bytes are not a frame of this protocol version; the sentence says why."""
+    """The bytes are not a frame that belongs here; the sentence says why.
+
+    Attributes:
+        session: The session the frame names, as far as it can be read; else ``NO_SESSION``.
+    """
+
+    def __init__(self, text: str, session: bytes = NO_SESSION) -> None:
+        self.session = session
+        super().__init__(text)
+
+
+class FrameVersionError(FrameError):
+    """The frame is of a protocol version that is not spoken here."""
 
 
 class Kind(enum.IntEnum):
@@ -28,9 +46,9 @@ class Kind(enum.IntEnum):
     HELLO = 1  # client: open a session
     WELCOME = 2  # server: it is open
     REFUSED = 3  # server: it is not, or this frame was not acceptable; the body says why
-    RESUME = 4  # client: the connection is new, the session is not
+    RESUME = 4  # client: go on after this acknowledgement; the connection is new, or something is missing
     RESUMED = 5  # server: go on after this acknowledgement
-    BEAT = 6  # either: I am alive, and this is what I have received
+    BEAT = 6  # either: I am alive, and this is what I have sent and received
     DATA = 7  # either: numbered, delivered in order and once
     BYE = 8  # client: end the session
     ENDED = 9  # server: the session is over, nothing of it runs any more
@@ -43,9 +61,9 @@ class Frame:
     Attributes:
         kind: What the frame is for.
         session: 16 random bytes chosen by the client.
-        seq: Number of a DATA frame, from 1; 0 for every other kind.
-        ack: Highest DATA number received so far from the other side, without a gap.
-        body: Opaque to the front for DATA, one ``wire`` message for the other kinds, often empty.
+        seq: Of a DATA frame its number, from 1; of a BEAT the number of the last DATA frame sent before it; else 0.
+        ack: Highest DATA number received so far from the other side, without a gap; 0 in a HELLO.
+        body: Opaque to the front for DATA, one ``wire`` message or nothing for the other kinds.
     """
 
     kind: Kind
@@ -60,22 +78,27 @@ class Frame:
 
 
 def decode_frame(data: bytes | memoryview) -> Frame:
-    """Read one message part.
+    """Read one message part. A refusal is understood in every version, so that each side learns why it is refused.
 
     Raises:
-        FrameError: too short, not this protocol, another version, an unknown kind, or a number where none belongs.
+        FrameVersionError: it is a frame of another protocol version.
+        FrameError: too short, not this protocol, an unknown kind, or a number where none belongs.
     """
     if len(data) < HEADER_BYTES:
         raise FrameError(f"a frame has at least {HEADER_BYTES} bytes, this one has {len(data)}")
-    magic, version, kind, session, seq, ack = _HEADER.unpack_from(data)
+    magic, version, number, session, seq, ack = _HEADER.unpack_from(data)
     if magic != MAGIC:
         raise FrameError("this is not a scenario-execution-server frame")
-    if version != PROTOCOL_VERSION:
-        raise FrameError(f"protocol version {version} was spoken, version {PROTOCOL_VERSION} is understood here")
+    if version != PROTOCOL_VERSION and number != Kind.REFUSED:
+        raise FrameVersionError(
+            f"protocol version {version} was spoken, version {PROTOCOL_VERSION} is understood here", session
+        )
     try:
-        kind = Kind(kind)
+        kind = Kind(number)
     except ValueError:
-        raise FrameError(f"frame kind {kind} is unknown") from None
-    if (seq == 0) is (kind is Kind.DATA):
-        raise FrameError(f"a {kind.name} frame cannot have the number {seq}")
+        raise FrameError(f"frame kind {number} is unknown", session) from None
+    if kind is not Kind.BEAT and (seq == 0) is (kind is Kind.DATA):
+        raise FrameError(f"a {kind.name} frame cannot have the number {seq}", session)
+    if kind is Kind.HELLO and ack:
+        raise FrameError("a HELLO frame cannot confirm anything", session)
     return Frame(kind=kind, session=session, seq=seq, ack=ack, body=memoryview(data)[HEADER_BYTES:])

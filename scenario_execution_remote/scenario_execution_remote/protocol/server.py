@@ -23,10 +23,11 @@ class Received:
 
 
 _NOTHING = Received()
+_REPLIES = {Kind.HELLO: Kind.WELCOME, Kind.RESUME: Kind.RESUMED, Kind.BEAT: Kind.BEAT}
 
 
 class ServerSession:
-    """One client's session as the front sees it.
+    """One client's session as the front sees it: it is open from the first HELLO until its worker is gone.
 
     Args:
         session: The 16 bytes the client chose.
@@ -53,31 +54,21 @@ class ServerSession:
             FrameError: a client does not send this.
         """
         self.last_heard_s = now_s
-        if not self._stream.confirm(frame.ack):
-            raise FrameError("the client confirms what was never sent")
-        if frame.kind is Kind.DATA:
-            return Received(bodies=(frame.body,)) if self._stream.accept(frame.seq) else _NOTHING
-        if frame.kind is Kind.BEAT:
-            self._reply(Kind.BEAT)
-        elif frame.kind is Kind.BYE:
-            return Received(is_bye=True)
-        elif frame.kind is Kind.HELLO:
-            self._reply(Kind.WELCOME, body=self._welcome)
-            self._repeat()
-        elif frame.kind is Kind.RESUME:
-            self._reply(Kind.RESUMED)
-            self._repeat()
-        else:
-            raise FrameError(f"a client does not send {frame.kind.name}")
-        return _NOTHING
+        received = self._digest(frame)
+        self._send_due()
+        return received
 
-    def push(self, body: bytes | memoryview) -> bytes:
-        """The frame that carries *body* to the client; kept until the client has confirmed it."""
-        return self._frame(Kind.DATA, seq=self._stream.number(body), body=body)
+    def push(self, body: bytes | memoryview) -> list[bytes]:
+        """Take *body* for the client, who gets it exactly once. Returns the frames that may be sent now."""
+        self._stream.put(body)
+        self._send_due()
+        return self.take_replies()
 
-    def control(self, kind: Kind, body: bytes = b"") -> bytes:
-        """A frame without a number, for what need not be repeated."""
-        return self._frame(kind, body=body)
+    def finish(self, body: bytes) -> list[bytes]:
+        """The last frames of the session: what the client has not been sent yet, and ENDED with *body*."""
+        self._send_due(regardless=True)
+        self._send(Kind.ENDED, body=body)
+        return self.take_replies()
 
     def take_replies(self) -> list[bytes]:
         """The frames to send now, oldest first."""
@@ -88,12 +79,32 @@ class ServerSession:
         """Whether nothing has come from the client for *limit_s* seconds."""
         return now_s - self.last_heard_s >= limit_s
 
-    def _repeat(self) -> None:
-        for seq, body in self._stream.unconfirmed():
-            self._replies.append(self._frame(Kind.DATA, seq=seq, body=body))
+    def _digest(self, frame: Frame) -> Received:
+        if not self._stream.confirm(frame.ack):
+            raise FrameError("the client confirms what was never sent", frame.session)
+        # ZeroMQ loses nothing in this direction as long as a connection stands, and a new one begins with RESUME.
+        if frame.seq > self._stream.received + (frame.kind is Kind.DATA):
+            raise FrameError(f"something before number {frame.seq} is missing", frame.session)
+        if frame.kind is Kind.DATA:
+            if not self._stream.accept(frame.seq, len(frame.body)):
+                return _NOTHING
+            if self._stream.owes_confirmation:
+                self._send(Kind.BEAT)
+            return Received(bodies=(frame.body,))
+        if frame.kind is Kind.BYE:
+            return Received(is_bye=True)
+        if frame.kind not in _REPLIES:
+            raise FrameError(f"a client does not send {frame.kind.name}", frame.session)
+        if frame.kind is not Kind.BEAT:  # the connection is new, or something is missing
+            self._stream.rewind()
+        self._send(_REPLIES[frame.kind], body=self._welcome if frame.kind is Kind.HELLO else b"")
+        return _NOTHING
 
-    def _reply(self, kind: Kind, body: bytes = b"") -> None:
-        self._replies.append(self._frame(kind, body=body))
+    def _send_due(self, *, regardless: bool = False) -> None:
+        for seq, body in self._stream.due(regardless=regardless):
+            self._send(Kind.DATA, seq=seq, body=body)
 
-    def _frame(self, kind: Kind, seq: int = 0, body: bytes | memoryview = b"") -> bytes:
-        return Frame(kind=kind, session=self._session, seq=seq, ack=self._stream.received, body=body).encode()
+    def _send(self, kind: Kind, seq: int = 0, body: bytes | memoryview = b"") -> None:
+        number = self._stream.sent if kind is Kind.BEAT else seq
+        ack = self._stream.confirmed()
+        self._replies.append(Frame(kind=kind, session=self._session, seq=number, ack=ack, body=body).encode())

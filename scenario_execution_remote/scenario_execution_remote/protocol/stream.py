@@ -4,63 +4,132 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 
-# What one side may have sent without the other confirming it. Beats confirm at least once a second, so this is reached
-# only by a peer that reads more slowly than 64 MiB/s writes; then the sender has to be held back instead of growing.
-UNCONFIRMED_LIMIT_BYTES = 64 * 1024 * 1024
+# What may be on its way unconfirmed. The server's queue for one client holds 256 messages (its QUEUED_MESSAGES): twice
+# the window, as after a repetition, and the frames without a number fit in, so that ZeroMQ never has to drop one.
+WINDOW_FRAMES = 100
+# A round trip over Wi-Fi takes 20 ms at worst: 50 MB/s. On a bad link (1 MB/s) a beat behind it is a second late, not lost.
+WINDOW_BYTES = 1024 * 1024
+
+# The receiver confirms at half the window, so that the sender never has to stop for a receiver that keeps up.
+CONFIRM_AFTER_FRAMES = WINDOW_FRAMES // 2
+CONFIRM_AFTER_BYTES = WINDOW_BYTES // 2
+
+# What one side keeps for a peer that does not confirm, before it stops taking more. Times the number of sessions this is
+# the front's memory; 16 MiB are minutes of a talkative action's output, or two of the largest bodies.
+KEPT_LIMIT_BYTES = 16 * 1024 * 1024
+_COST_OF_ONE_BYTES = 200  # of keeping a body, besides its bytes: without it a million empty ones would cost nothing
+
+Body = bytes | memoryview
 
 
 class NumberedStream:
     """Both directions of one session's DATA frames, seen from one side.
 
-    The sender keeps each body until the other side has confirmed its number; the receiver accepts exactly the next
-    number. What a broken connection swallowed is sent again, what arrives twice is dropped, so nothing is ever executed
-    twice.
+    The sender keeps each body until the other side has confirmed its number, and has no more than a window of them on
+    their way; the receiver accepts exactly the next number. What a broken connection swallowed is sent again, what
+    arrives twice is dropped, so nothing is ever executed twice.
     """
 
     def __init__(self) -> None:
-        self._unconfirmed: deque[tuple[int, bytes | memoryview]] = deque()
-        self._unconfirmed_bytes = 0
-        self._last_sent = 0
-        self._last_received = 0
+        self._kept: deque[Body] = deque()  # not confirmed yet, oldest first
+        self._kept_bytes = 0
+        self._on_the_way_count = 0  # so many of the kept ones have been handed out since the last rewind
+        self._on_the_way_bytes = 0
+        self._last_put = 0
+        self._ever_sent = 0
+        self._received = 0
+        self._unreported_frames = 0
+        self._unreported_bytes = 0
+
+    # -- sending -----------------------------------------------------------------------------------
+
+    @property
+    def sent(self) -> int:
+        """The number of the last body handed out for sending; those before it have been too, or are confirmed."""
+        return self._last_put - len(self._kept) + self._on_the_way_count
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether there are bodies that are not handed out yet."""
+        return self._on_the_way_count < len(self._kept)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the other side confirms too slowly, so that nothing more should be put in for now."""
+        return self._kept_bytes >= KEPT_LIMIT_BYTES
+
+    def put(self, body: Body) -> None:
+        """Take *body* to be sent; kept until it is confirmed."""
+        self._last_put += 1
+        self._kept.append(body)
+        self._kept_bytes += len(body) + _COST_OF_ONE_BYTES
+
+    def due(self, *, regardless: bool = False) -> list[tuple[int, Body]]:
+        """Number and body of what is to be sent now, oldest first; each once, until :meth:`rewind`.
+
+        Args:
+            regardless: Whether to hand out all there is, as nothing will be confirmed any more.
+        """
+        handed_out = []
+        for body in islice(self._kept, self._on_the_way_count, None):
+            if not (regardless or self._has_room()):
+                break
+            self._on_the_way_count += 1
+            self._on_the_way_bytes += len(body)
+            handed_out.append((self.sent, body))
+        self._ever_sent = max(self._ever_sent, self.sent)
+        return handed_out
+
+    def confirm(self, ack: int) -> bool:
+        """Forget what the other side has received; False if it confirms what was never sent."""
+        if ack > self._ever_sent:
+            return False
+        while self._kept and self._last_put - len(self._kept) < ack:
+            size_bytes = len(self._kept.popleft())
+            self._kept_bytes -= size_bytes + _COST_OF_ONE_BYTES
+            if self._on_the_way_count:  # else it arrived before a rewind, and need not be handed out again
+                self._on_the_way_count -= 1
+                self._on_the_way_bytes -= size_bytes
+        return True
+
+    def rewind(self) -> None:
+        """Hand out again whatever is not confirmed: it may be lost."""
+        self._on_the_way_count = self._on_the_way_bytes = 0
+
+    def _has_room(self) -> bool:
+        """Whether another body may be on its way; a first one always may, whatever its size."""
+        return self._on_the_way_count == 0 or (
+            self._on_the_way_count < WINDOW_FRAMES and self._on_the_way_bytes < WINDOW_BYTES
+        )
+
+    # -- receiving ---------------------------------------------------------------------------------
 
     @property
     def received(self) -> int:
         """The number to confirm: all up to it have arrived."""
-        return self._last_received
+        return self._received
 
     @property
-    def is_full(self) -> bool:
-        """Whether the other side confirms too slowly, so that nothing more should be sent for now."""
-        return self._unconfirmed_bytes >= UNCONFIRMED_LIMIT_BYTES
-
-    def number(self, body: bytes | memoryview) -> int:
-        """Keep *body* until it is confirmed, and return the number it travels under."""
-        self._last_sent += 1
-        self._unconfirmed.append((self._last_sent, body))
-        self._unconfirmed_bytes += len(body)
-        return self._last_sent
-
-    def accept(self, seq: int) -> bool:
-        """Whether the body numbered *seq* is the next one; False for a repetition and for one behind a gap."""
-        if seq != self._last_received + 1:
-            return False
-        self._last_received = seq
-        return True
+    def owes_confirmation(self) -> bool:
+        """Whether so much has come in since the last :meth:`confirmed` that the other side waits for it soon."""
+        return self._unreported_frames >= CONFIRM_AFTER_FRAMES or self._unreported_bytes >= CONFIRM_AFTER_BYTES
 
     def is_gap(self, seq: int) -> bool:
         """Whether something before *seq* is missing."""
-        return seq > self._last_received + 1
+        return seq > self._received + 1
 
-    def confirm(self, ack: int) -> bool:
-        """Forget what the other side has received; False if it confirms what was never sent."""
-        if ack > self._last_sent:
+    def accept(self, seq: int, size_bytes: int) -> bool:
+        """Whether the body numbered *seq* is the next one; False for a repetition and for one behind a gap."""
+        if seq != self._received + 1:
             return False
-        while self._unconfirmed and self._unconfirmed[0][0] <= ack:
-            _, body = self._unconfirmed.popleft()
-            self._unconfirmed_bytes -= len(body)
+        self._received = seq
+        self._unreported_frames += 1
+        self._unreported_bytes += size_bytes
         return True
 
-    def unconfirmed(self) -> list[tuple[int, bytes | memoryview]]:
-        """Number and body of what has to be sent again on a new connection, oldest first."""
-        return list(self._unconfirmed)
+    def confirmed(self) -> int:
+        """The number to confirm, in a frame that is going out now."""
+        self._unreported_frames = self._unreported_bytes = 0
+        return self._received

@@ -7,22 +7,53 @@ with any key. Nothing is ever unpickled or looked up by a name that came over th
 
 from __future__ import annotations
 
+import enum
+import math
+import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import msgpack
 
 from scenario_execution_remote.protocol import messages
+from scenario_execution_remote.protocol.frames import BODY_LIMIT_BYTES
 from scenario_execution_remote.protocol.values import Handle, Reference
 
-_TUPLE, _SET, _FROZENSET, _INTEGER, _REFERENCE, _HANDLE = 1, 2, 3, 4, 5, 6
-_NESTING_LIMIT = 100  # values nested deeper than this are refused; C msgpack stops at 511, Python recursion earlier
+
+class _Mark(enum.IntEnum):
+    """Extensions without content. As the first element of an array they say what the array is, if not a list."""
+
+    TUPLE = 1
+    SET = 2
+    FROZENSET = 3
+    REFERENCE = 4  # followed by the key
+    HANDLE = 5  # followed by number, origin and text
+
+
+_INTEGER = 6  # extension: an integer beyond 64 bits, two's complement, big-endian
+_MARKS = {mark: msgpack.ExtType(int(mark), b"") for mark in _Mark}
+_MARK_NUMBERS = {int(mark): mark for mark in _Mark}
+_NESTING_LIMIT = 500  # levels; the oldest msgpack we allow packs 511, newer ones 1024, and none of them reads more
+_PATH_CHARACTERS = 200  # of the path to a culprit; whoever nests deeper finds the place by its beginning
 _TEXT = {"unicode_errors": "surrogatepass"}  # the engine's unicode_escape can produce lone surrogates
-_PLAIN: tuple[Callable[[Any], Any], ...] = (str, float, dict, list, bytes)
-_INTEGER_DIGITS_LIMIT = 4300  # Python's own limit for int <-> str, so that no number takes quadratic time
+
+# A subclass travels as what it is a kind of. Each by the base class's own method: str() of an enum member that is a str
+# is its name, not its value.
+_PLAIN: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (str, str.__str__),
+    (float, float.__float__),
+    (dict, dict),
+    (list, list),
+    (bytes, bytes),
+    (bytearray, bytes),
+)
+
+# msgpack turns extension -1 into its own Timestamp before any hook is asked. These are its encodings, as fixext and as
+# ext of each length that a timestamp can have.
+_TIMESTAMP = re.compile(rb"[\xd6\xd7\x04\x08\x0c]\xff", re.DOTALL)
 
 # The number of a message on the wire is its place here: append, never reorder. A place is never used twice.
 _MESSAGES: tuple[type, ...] = (
@@ -63,28 +94,25 @@ Foreign = Callable[[object], object]
 """Maps an object without a form on the wire to one that has it (a Reference or a Handle), or returns it unchanged."""
 
 
-# -- values -------------------------------------------------------------------------------------------------------------
+# -- values, going out --------------------------------------------------------------------------
 
 
 def _pack(value: object, foreign: Foreign | None) -> bytes:
     def default(odd: Any) -> Any:
         if isinstance(odd, tuple):
-            return msgpack.ExtType(_TUPLE, _pack(list(odd), foreign))
+            return [_MARKS[_Mark.TUPLE], *odd]
         if isinstance(odd, int):  # beyond 64 bits, or a subclass such as an IntEnum, which travels as its number
-            plain = int(odd)
+            plain = int.__int__(odd)
             return plain if -(2**63) <= plain < 2**64 else msgpack.ExtType(_INTEGER, _integer_bytes(plain))
-        for kind in _PLAIN:
-            if isinstance(odd, typing.cast(type, kind)):  # a subclass travels as what it is a kind of
-                return kind(odd)
-        if isinstance(odd, bytearray):
-            return bytes(odd)
+        for kind, make in _PLAIN:
+            if isinstance(odd, kind):
+                return make(odd)
         if isinstance(odd, (set, frozenset)):
-            code = _SET if isinstance(odd, set) else _FROZENSET
-            return msgpack.ExtType(code, _pack(list(odd), foreign))
+            return [_MARKS[_Mark.SET if isinstance(odd, set) else _Mark.FROZENSET], *odd]
         if isinstance(odd, Reference):
-            return msgpack.ExtType(_REFERENCE, _pack(odd.key, None))
+            return [_MARKS[_Mark.REFERENCE], odd.key]
         if isinstance(odd, Handle):
-            return msgpack.ExtType(_HANDLE, _pack([odd.number, odd.origin, odd.text], None))
+            return [_MARKS[_Mark.HANDLE], odd.number, odd.origin, odd.text]
         replaced = foreign(odd) if foreign is not None else odd
         if replaced is odd:
             raise _Unpackable(odd)
@@ -98,58 +126,112 @@ def _integer_bytes(value: int) -> bytes:
     return value.to_bytes((value.bit_length() // 8) + 1, "big", signed=True)
 
 
-def _ext_hook(depth: int) -> Callable[[int, bytes], object]:
-    if depth > _NESTING_LIMIT:
-        raise WireError(f"values are nested more than {_NESTING_LIMIT} deep")
+def _path_to_trouble(value: object, culprit: object, path: str, above: tuple[int, ...]) -> str | None:
+    """The way from *value* to *culprit*, or to where it contains itself or is nested too deep.
 
-    def hook(code: int, data: bytes) -> object:
-        if code == _INTEGER:
-            if len(data) * 2.41 > _INTEGER_DIGITS_LIMIT:  # 2.41 decimal digits in a byte
-                raise WireError("an integer is longer than Python itself accepts")
-            return int.from_bytes(data, "big", signed=True)
-        content = _unpack(data, depth + 1)
-        if code == _REFERENCE and isinstance(content, str):
-            return Reference(content)
-        if code == _HANDLE and isinstance(content, list) and [type(item) for item in content] == [int, str, str]:
-            return Handle(content[0], content[1], content[2])
-        if not isinstance(content, list):
-            raise WireError(f"extension {code} does not hold a list")
-        if code == _TUPLE:
-            return tuple(content)
-        if code in (_SET, _FROZENSET):
-            return set(content) if code == _SET else frozenset(content)
-        raise WireError(f"extension {code} is unknown")
-
-    return hook
-
-
-def _unpack(data: bytes | memoryview, depth: int = 0) -> Any:
-    return msgpack.unpackb(data, ext_hook=_ext_hook(depth), raw=False, strict_map_key=False, **_TEXT)
-
-
-def _path_of(value: object, culprit: object, path: str) -> str | None:
-    """The way from *value* to *culprit*, searched only once something has already failed."""
-    if value is culprit:
+    Searched only once packing has already failed, and in the same order, so that this ends as soon as that did.
+    """
+    if value is culprit or id(value) in above or len(above) > _NESTING_LIMIT:
         return path
-    children: Iterable[tuple[str, object]]
-    if is_dataclass(value) and not isinstance(value, type):
-        children = ((f"{path}.{field.name}" if path else field.name, getattr(value, field.name)) for field in fields(value))
-    elif isinstance(value, Mapping):
-        if any(key is culprit for key in value):
-            return f"{path}, key"
-        children = ((f"{path}[{key!r}]", item) for key, item in value.items())
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        children = ((f"{path}[{index}]", item) for index, item in enumerate(value))
-    else:
-        return None
-    for child_path, child in children:
-        found = _path_of(child, culprit, child_path)
+    for child_path, child in _children(value, path):
+        found = _path_to_trouble(child, culprit, child_path, (*above, id(value)))
         if found is not None:
             return found
     return None
 
 
-# -- messages -----------------------------------------------------------------------------------------------------------
+def _children(value: object, path: str) -> Iterator[tuple[str, object]]:
+    if is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield f"{path}.{field.name}" if path else field.name, getattr(value, field.name)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield f"{path}, key", key
+            yield f"{path}[{key!r:.40}]", item
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for index, item in enumerate(value):
+            yield f"{path}[{index}]", item
+
+
+# -- values, coming in --------------------------------------------------------------------------
+
+
+class _Reader:
+    """msgpack's hooks for one body.
+
+    Args:
+        plain: Whether the body carries no values of a scenario: then maps have text keys, and the only extension is the
+            long integer. What the front reads is plain, because nobody can craft texts that collide in a dict.
+    """
+
+    def __init__(self, plain: bool) -> None:
+        self._is_plain = plain
+        self._marks_open = 0
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """For msgpack's unpackers."""
+        hooks = {"ext_hook": self._extension, "list_hook": self._array, "object_pairs_hook": self._map}
+        return hooks | {"raw": False, "strict_map_key": self._is_plain, **_TEXT}
+
+    def finish(self) -> None:
+        """Raise WireError if a mark stood anywhere but at the head of an array."""
+        if self._marks_open:
+            raise WireError("a mark stands where no array begins")
+
+    def _extension(self, code: int, data: bytes) -> object:
+        if code == _INTEGER:
+            return int.from_bytes(data, "big", signed=True)
+        mark = _MARK_NUMBERS.get(code)
+        if mark is None or data or self._is_plain:
+            raise WireError(f"an extension {code} of {len(data)} bytes does not belong here")
+        self._marks_open += 1
+        return mark
+
+    def _array(self, items: list[Any]) -> object:
+        if not items or type(items[0]) is not _Mark:
+            return items
+        self._marks_open -= 1
+        mark, content = items[0], items[1:]
+        if mark is _Mark.TUPLE:
+            return tuple(content)
+        if mark is _Mark.SET or mark is _Mark.FROZENSET:
+            members = set(content) if mark is _Mark.SET else frozenset(content)
+            if len(members) != len(content):
+                raise WireError("a set has a member twice")
+            return members
+        if mark is _Mark.REFERENCE and [type(item) for item in content] == [str]:
+            return Reference(content[0])
+        if mark is _Mark.HANDLE and [type(item) for item in content] == [int, str, str]:
+            return Handle(content[0], content[1], content[2])
+        raise WireError(f"a {mark.name.lower()} does not consist of that")
+
+    @staticmethod
+    def _map(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise WireError("a map has a key twice")
+        return found
+
+
+def _refuse_timestamps(body: bytes | memoryview, value: object) -> None:
+    if _TIMESTAMP.search(body) is not None:  # rarely true, and then mostly by chance
+        _look_for_timestamp(value)
+
+
+def _look_for_timestamp(value: object) -> None:
+    if isinstance(value, msgpack.Timestamp):
+        raise WireError("a msgpack timestamp does not belong here")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _look_for_timestamp(key)
+            _look_for_timestamp(item)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for item in value:
+            _look_for_timestamp(item)
+
+
+# -- messages -----------------------------------------------------------------------------------
 
 _Check = Callable[[Any], Any]
 
@@ -171,18 +253,24 @@ def _checker(hint: Any) -> _Check:
         return lambda value: {check_key(key): check_value(item) for key, item in _exactly(dict)(value).items()}
     if is_dataclass(hint):
         return _Shape(typing.cast(type, hint)).build
-    if hint is float:
-        return lambda value: float(_exactly(int, float)(value))
-    return _exactly(hint)
+    return _finite if hint is float else _exactly(hint)
 
 
-def _exactly(*kinds: type) -> _Check:
+def _exactly(kind: type) -> _Check:
     def check(value: Any) -> Any:
-        if type(value) not in kinds:  # not isinstance: True is no number here
-            raise WireError(f"{kinds[-1].__name__} expected, {type(value).__name__} found")
+        if type(value) is not kind:  # not isinstance: True is no number here
+            raise WireError(f"{kind.__name__} expected, {type(value).__name__} found")
         return value
 
     return check
+
+
+def _finite(value: Any) -> float:
+    if type(value) not in (int, float):
+        raise WireError(f"float expected, {type(value).__name__} found")
+    if not math.isfinite(value):
+        raise WireError(f"a number expected, {value} found")
+    return float(value)
 
 
 class _Shape:
@@ -193,21 +281,20 @@ class _Shape:
         self.cls = cls
         self.names = [field.name for field in fields(cls)]
         self.checks = [_checker(hints[name]) for name in self.names]
-        self.nested = [name for name in self.names if _holds_dataclass(hints[name])]
+        self.nested = [_shape_within(hints[name]) for name in self.names]
 
     def flatten(self, value: Any) -> list[Any]:
-        flat = [getattr(value, name) for name in self.names]
-        for name in self.nested:
-            inner = getattr(value, name)
-            if inner is not None:
-                flat[self.names.index(name)] = _Shape(type(inner)).flatten(inner)
+        flat = []
+        for name, shape in zip(self.names, self.nested, strict=True):
+            item = getattr(value, name)
+            flat.append(item if shape is None or item is None else shape.flatten(item))
         return flat
 
     def build(self, items: Any) -> Any:
         if type(items) is not list or len(items) != len(self.names):
             raise WireError(f"{self.cls.__name__} takes a list of {len(self.names)} fields")
         built = {}
-        for name, check, item in zip(self.names, self.checks, items, strict=False):
+        for name, check, item in zip(self.names, self.checks, items, strict=True):
             try:
                 built[name] = check(item)
             except WireError as error:
@@ -215,8 +302,11 @@ class _Shape:
         return self.cls(**built)
 
 
-def _holds_dataclass(hint: Any) -> bool:
-    return is_dataclass(hint) or any(is_dataclass(argument) for argument in typing.get_args(hint))
+def _shape_within(hint: Any) -> _Shape | None:
+    for candidate in (hint, *typing.get_args(hint)):
+        if is_dataclass(candidate):
+            return _Shape(typing.cast(type, candidate))
+    return None
 
 
 _SHAPES = [_Shape(cls) for cls in _MESSAGES]
@@ -224,45 +314,75 @@ _NUMBERS = {cls: number for number, cls in enumerate(_MESSAGES)}
 
 
 def encode(message: Any, foreign: Foreign | None = None) -> bytes:
-    """The bytes of one message; the bytes of several, joined, are a valid body too.
+    """The bytes of one message; see :func:`encode_all`."""
+    return encode_all((message,), foreign)
+
+
+def encode_all(several: Iterable[Any], foreign: Foreign | None = None) -> bytes:
+    """One body with the bytes of several messages.
 
     Args:
-        message: One of the dataclasses in ``messages``.
+        several: Dataclasses of ``messages``, in order.
         foreign: See :data:`Foreign`.
 
     Raises:
-        CannotTravelError: a value inside has no form on the wire; names the path to it.
+        CannotTravelError: a value inside has no form on the wire, or all together are too large; names the path to it.
     """
+    body = b"".join([_encode(message, foreign) for message in several])
+    if len(body) > BODY_LIMIT_BYTES:
+        raise CannotTravelError(
+            " and ".join(f"the {type(message).__name__}" for message in several),
+            f"would take {len(body)} bytes; at most {BODY_LIMIT_BYTES} can be sent at once, larger things as files",
+        )
+    return body
+
+
+def _encode(message: Any, foreign: Foreign | None) -> bytes:
     number = _NUMBERS[type(message)]
+    culprit: object = None
     try:
         return _pack([number, *_SHAPES[number].flatten(message)], foreign)
     except _Unpackable as problem:
-        path = _path_of(message, problem.value, "") or "a value"
-        kind = type(problem.value)
-        raise CannotTravelError(
-            path,
+        culprit = problem.value
+        kind = type(culprit)
+        why = (
             f"is a {kind.__module__}.{kind.__qualname__}, which cannot be sent to another process; "
-            "numbers, text, bytes, None, lists, tuples, sets, dicts and variables can",
-        ) from None
-    except (ValueError, RecursionError, OverflowError) as error:
-        raise CannotTravelError(f"a {type(message).__name__}", f"is nested too deep or too large: {error}") from None
+            "numbers, text, bytes, None, lists, tuples, sets, dicts and variables can"
+        )
+    except (ValueError, RecursionError, OverflowError):
+        culprit = _NOBODY
+        why = f"contains itself, is nested more than {_NESTING_LIMIT} deep, or is too large for a message"
+    raise CannotTravelError(_locate(message, culprit), why)
 
 
-def decode(body: bytes | memoryview, accepted: frozenset[type]) -> list[Any]:
+_NOBODY = object()
+
+
+def _locate(message: Any, culprit: object) -> str:
+    try:
+        path = _path_to_trouble(message, culprit, "", ())
+    except RecursionError:  # close to the limit already when the message was to be sent
+        path = None
+    if not path:
+        return f"the {type(message).__name__}"
+    return path if len(path) <= _PATH_CHARACTERS else f"{path[:_PATH_CHARACTERS]}..."
+
+
+def decode(body: bytes | memoryview, accepted: frozenset[type], *, plain: bool = False) -> list[Any]:
     """The messages in *body*, in order.
 
     Args:
-        body: What :func:`encode` made, once or several times.
+        body: What :func:`encode_all` made.
         accepted: The message types that may come from this side.
+        plain: Whether it carries no values of a scenario, see :class:`_Reader`.
 
     Raises:
         WireError: whatever else the bytes are. No other exception leaves this function.
     """
+    reader = _Reader(plain)
     decoded = []
     try:
-        unpacker = msgpack.Unpacker(
-            ext_hook=_ext_hook(0), raw=False, strict_map_key=False, max_buffer_size=max(len(body), 1), **_TEXT
-        )
+        unpacker = msgpack.Unpacker(max_buffer_size=max(len(body), 1), **reader.options)
         unpacker.feed(body)
         for items in unpacker:
             if type(items) is not list or not items or type(items[0]) is not int:
@@ -270,52 +390,35 @@ def decode(body: bytes | memoryview, accepted: frozenset[type]) -> list[Any]:
             number = items[0]
             if not 0 <= number < len(_MESSAGES) or _MESSAGES[number] not in accepted:
                 raise WireError(f"message {number} does not belong here")
+            reader.finish()
+            _refuse_timestamps(body, items)
             decoded.append(_SHAPES[number].build(items[1:]))
         if unpacker.tell() != len(body):
             raise WireError("the last message is cut off")
-        if _may_hold_timestamp(body):
-            _refuse_timestamps(decoded)
     except WireError:
         raise
-    except (ValueError, TypeError, RecursionError, OverflowError, MemoryError, msgpack.UnpackException) as error:
+    except _UNPACK_ERRORS as error:
         raise WireError(f"this is not msgpack as it is used here: {error!r:.200}") from None
     return decoded
 
 
+# Besides msgpack's own: TypeError for unhashable keys and members, and for a key that is no text in a plain body.
+_UNPACK_ERRORS = (ValueError, TypeError, RecursionError, OverflowError, MemoryError, msgpack.UnpackException)
+
+
 def decode_one(body: bytes | memoryview, cls: type) -> Any:
-    """The single message of type *cls* in *body*.
+    """The single message of type *cls* in *body*, which carries no values of a scenario.
 
     Raises:
         WireError: it is anything else.
     """
-    decoded = decode(body, frozenset({cls}))
+    decoded = decode(body, frozenset({cls}), plain=True)
     if len(decoded) != 1:
         raise WireError(f"one {cls.__name__} expected, {len(decoded)} messages found")
     return decoded[0]
 
 
-def _may_hold_timestamp(body: bytes | memoryview) -> bool:
-    raw = bytes(body)
-    return b"\xd6\xff" in raw or b"\xd7\xff" in raw or b"\xc7\x0c\xff" in raw
-
-
-def _refuse_timestamps(value: Any) -> None:
-    """msgpack turns extension -1 into its own Timestamp before any hook is asked; nobody here sends one."""
-    if isinstance(value, msgpack.Timestamp):
-        raise WireError("a msgpack timestamp does not belong here")
-    if is_dataclass(value) and not isinstance(value, type):
-        for field in fields(value):
-            _refuse_timestamps(getattr(value, field.name))
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            _refuse_timestamps(key)
-            _refuse_timestamps(item)
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        for item in value:
-            _refuse_timestamps(item)
-
-
-# -- version 1 ----------------------------------------------------------------------------------------------------------
+# -- version 1 ----------------------------------------------------------------------------------
 
 
 def decode_map(data: bytes | memoryview) -> dict[str, Any]:
@@ -324,9 +427,13 @@ def decode_map(data: bytes | memoryview) -> dict[str, Any]:
     Raises:
         WireError: it is anything else.
     """
+    reader = _Reader(plain=True)
     try:
-        value = msgpack.unpackb(data, raw=False, strict_map_key=True)
-    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        value = msgpack.unpackb(data, **(reader.options | {"unicode_errors": "strict"}))
+        _refuse_timestamps(data, value)
+    except WireError:
+        raise
+    except _UNPACK_ERRORS as error:
         raise WireError(f"not msgpack: {error!r:.200}") from None
     if type(value) is not dict or not all(type(key) is str for key in value):
         raise WireError("a version 1 message is a map with text keys")
@@ -334,6 +441,6 @@ def decode_map(data: bytes | memoryview) -> dict[str, Any]:
 
 
 def encode_map(value: dict[str, Any]) -> bytes:
-    """The bytes of a version 1 message."""
-    packed: bytes = msgpack.packb(value, use_bin_type=True)
+    """The bytes of a version 1 message; what is not Unicode in its texts is escaped, such a client would not read it."""
+    packed: bytes = msgpack.packb(value, use_bin_type=True, unicode_errors="backslashreplace")
     return packed

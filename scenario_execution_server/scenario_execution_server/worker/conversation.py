@@ -9,7 +9,6 @@ from collections import deque
 from typing import Any, Protocol
 
 from scenario_execution_remote.protocol import messages, wire
-
 from scenario_execution_server.worker.channel import ChannelBrokenError
 
 
@@ -20,7 +19,7 @@ class Channel(Protocol):
     def receive(self) -> bytes | memoryview | None: ...
 
 
-class ConversationOver(Exception):  # noqa: N818  (not an error: the front has hung up)
+class ConversationOver(Exception):
     """The front closed the channel; nobody will answer any more."""
 
 
