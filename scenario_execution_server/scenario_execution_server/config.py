@@ -335,24 +335,3 @@ def options() -> tuple[Option, ...]:
             )
         )
     return tuple(listed)
-
-
-def reference_page() -> str:
-    """The page ``docs/reference/server-options.md``, as Markdown."""
-    lines = [
-        "<!-- SPDX-License-Identifier: Apache-2.0 -->",
-        "# Options of scenario_execution_server",
-        "",
-        "What stands on the command line counts, else the environment variable, else the default.",
-        "This page is made from `scenario_execution_server.config`; a test compares the two.",
-    ]
-    for group in Group:
-        lines += ["", f"## {group.value}", "", "| option | environment | default | meaning |", "|---|---|---|---|"]
-        for option in options():
-            if option.group is group:
-                usage = f"{option.flag} {option.metavar}".strip()
-                names = ", ".join(f"`{name}`" for name in option.environment)
-                unsaid = "off" if option.type is bool else "see text"
-                default = f"`{option.default_text}`" if option.default_text else unsaid
-                lines.append(f"| `{usage}` | {names} | {default} | {option.help} |")
-    return "\n".join(lines) + "\n"

@@ -19,7 +19,6 @@ from scenario_execution_server.config import (
     UnixDoor,
     flag_of,
     options,
-    reference_page,
 )
 from scenario_execution_server.errors import SettingsError
 
@@ -128,10 +127,3 @@ def test_every_field_is_an_option_with_an_environment_name_a_help_text_and_a_hea
 def test_the_keys_folder_has_the_environment_name_of_all_key_commands_too() -> None:
     (keys_dir,) = (option for option in options() if option.field == "keys_dir")
     assert keys_dir.environment[1:] == ("SCENARIO_EXECUTION_KEYS_DIR",)
-
-
-def test_the_reference_page_names_every_option_once() -> None:
-    page = reference_page()
-    for option in options():
-        usage = f"{option.flag} {option.metavar}".strip()
-        assert page.count(f"| `{usage}` | `{option.environment[0]}`") == 1
