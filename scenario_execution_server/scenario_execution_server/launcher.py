@@ -336,6 +336,7 @@ class LocalLauncher:
         if control.shepherd is not None:
             detail = f"the process that watched over the session ({control.shepherd}) was killed"
             return {"reason": ExitReason.LOST, "detail": detail}
+        self._fork_server.read()  # its last message may have come since
         why = self._fork_server.failure or "the fork server was killed"
         return {"reason": ExitReason.START_FAILED, "detail": f"the session's worker was not started: {why}"}
 

@@ -202,7 +202,7 @@ def test_a_module_that_starts_a_thread_when_imported_is_refused(
         "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     with pytest.raises(PreloadError, match="started 1 thread"), running_launcher(tmp_path / "b", preload=["restless"]):
         pass
 
@@ -258,7 +258,7 @@ def test_a_fork_server_that_stops_working_later_fails_sessions_with_the_reason(
     fickle = tmp_path / "modules" / "fickle.py"
     fickle.parent.mkdir()
     fickle.write_text("")
-    monkeypatch.setenv("PYTHONPATH", str(fickle.parent))
+    monkeypatch.setenv("PYTHONPATH", str(fickle.parent), prepend=os.pathsep)
     with running_launcher(tmp_path / "base", preload=["fickle"]) as launcher:
         fickle.write_text("raise OSError('the disk is gone')\n# so that it is not taken from the cache")
         zygote = launcher.zygote_pid

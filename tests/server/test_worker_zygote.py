@@ -79,14 +79,10 @@ def test_it_ends_with_a_front_that_dies_before_it_is_ready(tmp_path: Path) -> No
 
 
 def test_what_a_module_prints_when_imported_goes_to_the_servers_log(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "chatty.py").write_text("print('hello from an import')")
-    sys_path = pytest.MonkeyPatch()
-    sys_path.setenv("PYTHONPATH", str(tmp_path))
-    try:
-        with running_launcher(tmp_path / "base", preload=["chatty"]) as launcher:
-            Worker(launcher).end()
-    finally:
-        sys_path.undo()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    with running_launcher(tmp_path / "base", preload=["chatty"]) as launcher:
+        Worker(launcher).end()
     assert capfd.readouterr() == ("", "hello from an import\n")

@@ -8,6 +8,7 @@ keeps what the socket does not take in a bounded buffer for its poll loop. Why a
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import threading
@@ -144,6 +145,14 @@ class WorkerChannel:
             except (BrokenPipeError, ConnectionResetError) as error:
                 raise ChannelBrokenError("the front is gone") from error
             self._broken = False
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait up to *timeout_s* seconds for something to receive, the end included. Says whether there is."""
+        if self._ready:
+            return True
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return bool(poll.poll(timeout_s * 1000))
 
     def receive(self) -> bytes | None:
         """Wait for the next frame. Only one thread may call this.

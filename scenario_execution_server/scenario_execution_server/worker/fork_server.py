@@ -112,8 +112,8 @@ class ForkServer:
                 data = self._link.recv(MESSAGE_BYTES)
             except BlockingIOError:
                 break
-            except ConnectionResetError:
-                data = b""
+            except ConnectionResetError:  # it ended with orders unread; comes once, and before what it said last
+                continue
             if not data:
                 self.close()
                 break
