@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import secrets
 import time
 from importlib.metadata import version
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 import zmq
 
 from scenario_execution_remote.protocol import messages, wire
-from scenario_execution_remote.protocol.frames import MAGIC, Frame, FrameError, Kind, decode_frame
+from scenario_execution_remote.protocol.frames import MAGIC, SESSION_ID_BYTES, Frame, FrameError, Kind, decode_frame
 from scenario_execution_remote.protocol.messages import RefusalCode
 from scenario_execution_server.config import ServerSettings
 from scenario_execution_server.errors import RefusedError
@@ -235,6 +236,8 @@ class Front:
             limit = self._settings.max_sessions
             return f"The server has its {limit} sessions already; end one, or raise --max-sessions."
         name = key[1].hex()
+        if self._sessions.named(name) is not None:  # two clients chose, or one copied, the same id: both are served
+            name = secrets.token_hex(SESSION_ID_BYTES)
         try:
             handle = self._launcher.start(name)
         except Exception as error:  # noqa: BLE001 - a launcher may be a plug-in; its fault must not end the others
@@ -242,7 +245,7 @@ class Front:
             return f"The server could not start a worker: {error}"
         session: FrontSession = Session(
             key=key, peer=peer, route=route, door=listener, dialect=dialect, worker=FrontWorker(handle),
-            started_s=time.monotonic(),
+            started_s=time.monotonic(), alias=name,
         )  # fmt: skip
         self._sessions.add(session)
         self._had_session = True

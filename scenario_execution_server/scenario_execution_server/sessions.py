@@ -69,6 +69,7 @@ class Session(Generic[Worker]):
         dialect: How it is spoken to.
         worker: Its worker as the front holds it.
         ending: Why it is ending, once it is: (reason, sentence).
+        alias: Its name if the session id, which the client chose, cannot be its name; else empty.
     """
 
     key: SessionKey
@@ -80,11 +81,12 @@ class Session(Generic[Worker]):
     started_s: float
     ending: tuple[str, str] | None = None
     held_back: bool = False
+    alias: str = ""
 
     @property
     def name(self) -> str:
         """For logs and the launcher: unique among all sessions, harmless in a path."""
-        return self.key[1].hex()
+        return self.alias or self.key[1].hex()
 
 
 @dataclass
