@@ -8,12 +8,17 @@ from __future__ import annotations
 # too long.
 WAIT_SHARE = 0.5
 
+# An action that comes so much of a period after the last beginning is in the next tick. Less than a whole one: ticks do
+# not begin exactly a period apart, and an action that comes first in its tick may come earlier in it than the other did.
+# More than the half that is waited for: or a tick that has used it up would be given another one.
+NEXT_TICK_SHARE = 0.75
+
 
 class TickBudget:
     """The time one tick may still wait.
 
     The tree does not say when a tick begins. It ticks each action at most once per tick, so an action that comes a
-    second time is in the next one; and so is whoever comes later than a period after the last beginning.
+    second time is in the next one; and so is whoever comes most of a period after the last beginning.
 
     Args:
         tick_period_s: The runner's tick period, in seconds.
@@ -28,7 +33,7 @@ class TickBudget:
 
     def enter(self, action: int, now_s: float) -> None:
         """An action is being ticked."""
-        if action in self._seen or now_s - self._began_s >= self._period_s:
+        if action in self._seen or now_s - self._began_s >= NEXT_TICK_SHARE * self._period_s:
             self._seen.clear()
             self._began_s = now_s
         self._seen.add(action)

@@ -23,32 +23,32 @@ def find_action(wanted: messages.Plugin) -> type:
     loaded = entry_point.load()
     if not isinstance(loaded, type):
         raise UnknownActionError(f"The server's plug-in '{entry_point.value}' is not a class.")
-    _compare("__init__", parameters_of(loaded, "__init__"), wanted.init_arguments, wanted, entry_point)
-    if wanted.value:
+    if wanted.value:  # a version 1 client does not say what it takes
+        _compare("__init__", parameters_of(loaded, "__init__"), wanted.init_arguments, wanted, entry_point)
         _compare("execute", parameters_of(loaded, "execute"), wanted.execute_arguments, wanted, entry_point)
     return loaded
 
 
 def _choose(candidates: list[EntryPoint], wanted: messages.Plugin) -> EntryPoint:
     if not candidates:
-        source = f" (the client has it from {wanted.distribution} {wanted.version})" if wanted.distribution else ""
+        source = f" (the client has it from {_source(wanted)})" if wanted.distribution else ""
         raise UnknownActionError(
             f"The server has no plug-in for action '{wanted.key}'{source}. "
             f"Install the package that provides it on the server, then restart the server."
         )
-    if not wanted.value and len(candidates) > 1:
+    if not wanted.value:  # a version 1 client
+        if len(candidates) == 1:
+            return candidates[0]
         raise UnknownActionError(
             f"The server has more than one plug-in for action '{wanted.key}' "
             f"({_list(candidates)}), and this client cannot say which one it means."
         )
-    if not wanted.value:
-        return candidates[0]
     same = [ep for ep in candidates if ep.value == wanted.value]
     if len(same) > 1:
         same = [ep for ep in same if _distribution(ep)[0] == wanted.distribution]
     if len(same) != 1:
         raise UnknownActionError(
-            f"Action '{wanted.key}' is '{wanted.value}' of {wanted.distribution} {wanted.version} on the client, "
+            f"Action '{wanted.key}' is '{wanted.value}' of {_source(wanted)} on the client, "
             f"but the server has {_list(candidates)}. Install the same package on both sides."
         )
     return same[0]
@@ -57,15 +57,17 @@ def _choose(candidates: list[EntryPoint], wanted: messages.Plugin) -> EntryPoint
 def _compare(
     method: str, here: list[str] | None, there: list[str] | None, wanted: messages.Plugin, entry_point: EntryPoint
 ) -> None:
-    if method == "__init__" and there is None:
-        return  # a version 1 client does not say
     if here != there:
         name, version = _distribution(entry_point)
         raise UnknownActionError(
-            f"Action '{wanted.key}' takes {_arguments(method, there)} on the client ({wanted.distribution} "
-            f"{wanted.version}) and {_arguments(method, here)} on the server ({name} {version}). "
+            f"Action '{wanted.key}' takes {_arguments(method, there)} on the client ({_source(wanted)}) "
+            f"and {_arguments(method, here)} on the server ({name} {version}). "
             "Install the same version on both sides."
         )
+
+
+def _source(wanted: messages.Plugin) -> str:
+    return f"{wanted.distribution} {wanted.version}" if wanted.distribution else "an unknown package"
 
 
 def _arguments(method: str, names: list[str] | None) -> str:

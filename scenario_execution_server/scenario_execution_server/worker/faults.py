@@ -7,9 +7,11 @@ import traceback
 from types import TracebackType
 
 from scenario_execution.model.error import OSC2Error
+
 from scenario_execution_remote.protocol import messages
 
 _PLAIN = (str, int, float, bool, type(None))
+_TEXT_CHARACTERS = 100_000  # of a text or traceback: more is no message to people, and a frame has an end
 _PHASES = {"initialise": "execute", "update": "update", "terminate": "terminate"}
 
 
@@ -25,15 +27,19 @@ def fault_from(error: BaseException, phase: str) -> messages.Fault:
         text=_text_of(error),
         message=error.msg if isinstance(error, OSC2Error) and isinstance(error.msg, str) else None,
         arguments=list(error.args) if plain_arguments else None,
-        traceback="".join(traceback.format_exception(type(error), error, error.__traceback__)),
+        traceback=_cut("".join(traceback.format_exception(type(error), error, error.__traceback__))),
     )
 
 
 def _text_of(error: BaseException) -> str:
     try:
-        return str(error)
-    except Exception as nested:  # str() is the action's code too; the engine's own ActionError fails here for .sce files
-        return f"<str() of it raised {type(nested).__name__}: {nested}>"
+        return _cut(str(error))
+    except Exception as nested:  # noqa: BLE001 - the action's code; the engine's own ActionError fails so for .sce files
+        return f"<its str() raised {type(nested).__qualname__}>"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _TEXT_CHARACTERS else f"{text[:_TEXT_CHARACTERS]}... ({len(text)} characters)"
 
 
 def _phase_within_tick(trace: TracebackType | None) -> str:
