@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything that a program of a test has started and that still runs, found by a mark in its environment.
 
-A mark is inherited by whatever a process starts, however it detaches itself: by `fork` and `exec` alike, across `setsid`,
-re-parenting and changed names.
+A mark is inherited by whatever a process starts, however it detaches itself: by `fork` and `exec` alike, across
+`setsid`, re-parenting and changed names.
 """
 
 from __future__ import annotations

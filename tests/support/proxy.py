@@ -7,7 +7,6 @@ import contextlib
 import selectors
 import socket
 import threading
-from types import TracebackType
 
 CHUNK_BYTES = 64 * 1024
 
@@ -78,7 +77,7 @@ class Proxy:
     def __enter__(self) -> Proxy:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _listen(self, port: int) -> socket.socket:

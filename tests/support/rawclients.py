@@ -7,14 +7,13 @@ import itertools
 import secrets
 import time
 from importlib.metadata import version
-from types import TracebackType
 from typing import Any
 
 import msgpack
 import zmq
+
 from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_remote.protocol.frames import SESSION_ID_BYTES, Frame, Kind, decode_frame
-
 from tests.support.servers import Identity, ServerProcess
 
 ANSWER_S = 10.0  # every answer takes milliseconds, unless the test makes the action slow
@@ -139,7 +138,8 @@ class RawClient:
         elif isinstance(message, messages.Ask):
             exists = message.question == messages.Question.BLACKBOARD_EXISTS.value
             error = None if exists else "KeyError"
-            answer = messages.Answer(ticket=message.ticket, value=False if exists else None, error=error, text=message.key)
+            value = False if exists else None
+            answer = messages.Answer(ticket=message.ticket, value=value, error=error, text=message.key)
             self.data(wire.encode(answer))
 
     # -- the session ------------------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ class RawClient:
     def __enter__(self) -> RawClient:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
@@ -254,5 +254,5 @@ class Version1Client:
     def __enter__(self) -> Version1Client:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()

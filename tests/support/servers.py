@@ -17,7 +17,6 @@ from pathlib import Path
 
 from scenario_execution_keys.keypair import KeyPair, PublicKey
 from scenario_execution_keys.store import KeyStore
-
 from tests.support.inventory import MARK, Found, end_marked, marked, new_mark
 from tests.support.waiting import wait_until
 

@@ -110,7 +110,8 @@ def test_a_call_that_exceeds_execution_timeout_fails_the_action_in_words_and_can
         "-t",
     )
     assert outcome.code == 0, outcome.output
-    assert re.search(r"ERROR .*the server is alive.*'probe_trouble'.*execution_timeout \(0\.5 s\)", "\n".join(outcome.said))
+    said = "\n".join(outcome.said)
+    assert re.search(r"ERROR .*the server is alive.*'probe_trouble'.*execution_timeout \(0\.5 s\)", said)
     # it cannot be interrupted, but the moment it returns it is cancelled
     assert trace_of(trace)[3:] == ["a terminate SUCCESS(INVALID)", "a terminate INVALID(SUCCESS)",
                                    "a request_cancel(SUCCESS)", "a shutdown(INVALID)"]  # fmt: skip

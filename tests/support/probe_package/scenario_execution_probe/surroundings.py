@@ -21,7 +21,8 @@ SIGNALS = ("SigBlk", "SigIgn", "SigCgt")
 def signals(status: str) -> dict[str, list[int]]:
     """Numbers of the signals that are blocked, ignored and caught, from a text like /proc/self/status."""
     masks = dict(line.split(":\t") for line in status.splitlines() if line.startswith(SIGNALS))
-    return {name: [number for number in range(1, 65) if int(mask, 16) >> (number - 1) & 1] for name, mask in masks.items()}
+    numbers = range(1, 65)
+    return {name: [number for number in numbers if int(mask, 16) >> (number - 1) & 1] for name, mask in masks.items()}
 
 
 def descriptors() -> list[str]:
@@ -49,6 +50,17 @@ class Report(BaseAction):
             "signals_of_child": signals(child),
         }
         Path(path).write_text(json.dumps(report))
+
+    def update(self):
+        return Status.SUCCESS
+
+
+class Where(BaseAction):
+    """See lib_osc/probe.osc."""
+
+    def execute(self, path: str, tag: str) -> None:
+        place = os.environ.get("PROBE_PLACE") or os.environ.get("PROBE_SIDE", "client")
+        append(path, f"{tag} {place}")
 
     def update(self):
         return Status.SUCCESS

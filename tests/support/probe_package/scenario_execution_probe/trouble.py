@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import builtins
 import ctypes
 import os
 import select
@@ -39,9 +40,9 @@ def do(deed: str, text: str, action: object) -> None:
 
     Args:
         deed: An exception (``ValueError``, ``KeyError``, ``ActionError``, ``ProbeError``, ``SystemExit``,
-            ``KeyboardInterrupt``), or: ``exit`` with the status `text`; ``signal`` sent to this process, by name; ``sleep``
-            for `text` seconds; ``wait`` until the file `text` exists; ``hang``, in C and without letting any other thread
-            run; ``print`` the text to standard error.
+            ``KeyboardInterrupt``), or: ``exit`` with the status `text`; ``signal`` sent to this process, by name;
+            ``sleep`` for `text` seconds; ``wait`` until the file `text` exists; ``hang``, in C and without letting any
+            other thread run; ``print`` the text to standard error.
         text: See above; of exceptions the text.
         action: The action, for errors that name its place in the scenario.
     """
@@ -49,9 +50,8 @@ def do(deed: str, text: str, action: object) -> None:
         raise ActionError(text, action=action)
     if deed == "ProbeError":
         raise ProbeError(7, text=text)
-    plain = {"ValueError": ValueError, "KeyError": KeyError, "SystemExit": SystemExit, "KeyboardInterrupt": KeyboardInterrupt}
-    if deed in plain:
-        raise plain[deed](text)
+    if deed in ("ValueError", "KeyError", "SystemExit", "KeyboardInterrupt"):
+        raise getattr(builtins, deed)(text)
     if deed == "exit":
         print("last words before exit", file=sys.stderr, flush=True)
         os._exit(int(text))

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A worker that dies takes down its own scenario, with the reason, and nobody else's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.probe import trace_of
+from tests.support.rawclients import RawClient
+from tests.support.servers import Identity, ServerProcess
+from tests.support.waiting import wait_until
+from tests.system.conftest import Run, Start
+
+TROUBLE = {"trace": "", "tag": "", "phase": "update", "side": "any", "ticks": 2}
+
+
+@pytest.mark.parametrize(
+    ("deed", "text", "reason", "last_words"),
+    [
+        ("exit", "3", "exited with status 3", "last words before exit"),
+        ("exit", "0", "the worker exited", "last words before exit"),
+        ("signal", "SIGKILL", "was ended by SIGKILL", "last words before SIGKILL"),
+        ("signal", "SIGSEGV", "was ended by SIGSEGV", "last words before SIGSEGV"),
+        ("signal", "SIGTERM", "was ended by SIGTERM", "last words before SIGTERM"),
+    ],
+)
+def test_a_client_learns_how_its_worker_died_and_another_one_notices_nothing(
+    deed: str, text: str, reason: str, last_words: str, server: ServerProcess, owner: Identity, guest: Identity
+) -> None:
+    with RawClient(server, owner) as dying, RawClient(server, guest) as other:
+        dying.hello()
+        other.hello()
+        steps = other.create("probe_steps", trace="", tag="")
+        assert other.tick(steps, {"ticks": 3, "result": "success"}).status == "RUNNING"
+        action = dying.create("probe_trouble", deed=deed, text=text, **TROUBLE)
+        assert dying.tick(action, {}).status == "RUNNING"
+        dying.start_tick(action)
+        ended = dying.ended()
+        assert ended.reason == "worker-lost"
+        assert reason in ended.text
+        # what it said last arrives as output, or at the latest with the farewell
+        assert last_words in dying.output.decode() + ended.text
+        assert [other.tick(steps).status for _ in range(2)] == ["RUNNING", "SUCCESS"]
+        assert other.bye().reason == "bye"
+
+
+@pytest.mark.parametrize(
+    ("deed", "text", "reason"),
+    [("exit", "3", "exited with status 3"), ("signal", "SIGSEGV", "ended by SIGSEGV")],
+)
+def test_a_scenario_whose_worker_dies_fails_with_the_reason_while_another_one_runs_on(
+    deed: str, text: str, reason: str, server: ServerProcess, start: Start, guest: Identity, tmp_path: Path
+) -> None:
+    gate, trace = tmp_path / "gate", tmp_path / "trace"
+    other = start(f'probe_hold("{trace}", gate: "{gate}") with:\n    remote("{server.endpoint}")', who=guest)
+    wait_until(lambda: "update(RUNNING)" in trace_of(trace, "a"), 30.0)
+    dying = start(
+        f"""
+        probe_trouble(phase: "update", deed: "{deed}", text: "{text}", ticks: 2) with:
+            remote("{server.endpoint}")
+        """
+    ).finish()
+    assert dying.code == 1
+    assert reason in dying.output
+    assert "last words before" in dying.output
+    assert "Traceback" not in dying.output
+    gate.touch()
+    outcome = other.finish()
+    assert outcome.code == 0, outcome.output
+    assert [line for line in outcome.said if line.startswith(("WARN", "ERROR"))] == []
+
+
+def test_a_scenario_can_handle_the_loss_of_its_worker_like_any_failure(server: ServerProcess, run: Run) -> None:
+    outcome = run(
+        f"""
+        probe_trouble(phase: "execute", deed: "exit", text: "3") with:
+            failure_is_success()
+            remote("{server.endpoint}")
+        log("went on")
+        """
+    )
+    assert outcome.code == 0, outcome.output
+    assert "INFO went on" in outcome.said
+
+
+def test_a_worker_that_hangs_in_c_for_ever_is_killed_when_its_scenario_gives_up(
+    server: ServerProcess, run: Run
+) -> None:
+    outcome = run(
+        f"""
+        probe_trouble(phase: "update", deed: "hang") with:
+            remote("{server.endpoint}", execution_timeout: 500ms, heartbeat_failure_timeout: 1s)
+        """
+    )
+    assert outcome.code == 1
+    assert "did not return within execution_timeout" in outcome.output
+    server.wait_for_log("session ended", "exit=killed")
+
+
+def test_a_shutdown_that_does_not_end_is_cut_off_after_the_time_it_is_given(server: ServerProcess, run: Run) -> None:
+    outcome = run(f'probe_trouble(phase: "shutdown", deed: "hang") with:\n    remote("{server.endpoint}")')
+    assert outcome.code == 0, outcome.output
+    (line,) = server.lines("session ended", "exit=killed")[-1:]
+    assert "reason=bye" in line
