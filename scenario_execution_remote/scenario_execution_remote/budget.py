@@ -26,18 +26,26 @@ class TickBudget:
     """
 
     def __init__(self, tick_period_s: float, share: float = WAIT_SHARE) -> None:
-        self._period_s = tick_period_s
+        self.period_s = tick_period_s
         self._share = share
         self._began_s = float("-inf")
         self._seen: set[int] = set()
+        self._number = 0
 
-    def enter(self, action: int, now_s: float) -> None:
-        """An action is being ticked."""
-        if action in self._seen or now_s - self._began_s >= NEXT_TICK_SHARE * self._period_s:
+    @property
+    def whole_s(self) -> float:
+        """Seconds that one tick may wait altogether."""
+        return self._share * self.period_s
+
+    def enter(self, action: int, now_s: float) -> int:
+        """An action is being ticked. Returns the number of the tick, counted from 1."""
+        if action in self._seen or now_s - self._began_s >= NEXT_TICK_SHARE * self.period_s:
             self._seen.clear()
             self._began_s = now_s
+            self._number += 1
         self._seen.add(action)
+        return self._number
 
     def left_s(self, now_s: float) -> float:
         """Seconds that may still be waited in this tick."""
-        return max(0.0, self._began_s + self._share * self._period_s - now_s)
+        return max(0.0, self._began_s + self.whole_s - now_s)

@@ -23,6 +23,7 @@ from .plugin import describe
 from .protocol import messages
 from .run import RUN, end_with_the_run
 from .session import RemoteSession
+from .waves import Tick
 
 # What ``setup()`` gets and the worker makes itself. ``simulation`` is not among them: a live simulator cannot
 # travel, and without the key an action that needs it says so in the engine's own words.
@@ -46,10 +47,11 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         self._local = local
         self._settings = settings
         self._directories = _directories()  # as the local constructor saw them
-        self._number = RUN.new_action()
+        self.number = RUN.new_action()
         self._session: RemoteSession | None = None
         self._arguments: dict[str, Any] | None = None  # for the next tick, if it activates the action
-        self._pending: Pending | None = None  # the tick that has not been answered yet
+        self._awaited: Tick | None = None  # the tick that has not been answered yet, or whose answer was not looked at
+        self._is_solo = False  # it looks at the blackboard: what the tree did before it in a tick matters to it
         self._stopped_as: Status | None = None  # the worker has run stop() with this already
         self._clock: Any = None
         self._waits_without_limit = False
@@ -71,11 +73,11 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         self._waits_without_limit = "simulation" in kwargs  # simulated time stands still meanwhile
         run_logger = kwargs.get("logger") or self._local.logger
         try:
-            session = RUN.session_for(self._settings, run_logger, self._settings.setup_timeout_s)
+            session = RUN.session_for(self._settings, run_logger, kwargs)
         except (RemoteError, KeysError) as error:
             raise RuntimeError(f"remote({self._settings.endpoint}): {error}") from error
         self._session = session
-        session.register(self._number, self)
+        session.register(self.number, self)
         pending = session.call(
             self._create_call(scenario, bool(getattr(run_logger, "log_debug", False))), self._setup_call(kwargs)
         )
@@ -84,9 +86,9 @@ class RemoteNode(py_trees.behaviour.Behaviour):
                 f"remote({self._settings.endpoint}): the set-up of '{self.name}' did not finish within setup_timeout "
                 f"({self._settings.setup_timeout_s:g} s); give it more, as in remote(..., setup_timeout: 30s)"
             )
-        result = self._outcome(pending)
-        if result is None:
+        if not isinstance(pending.result, messages.Result):
             raise RuntimeError(f"remote({self._settings.endpoint}): {pending.error}")
+        self._show(pending.result)
 
     def initialise(self) -> None:
         """Resolve the arguments of this activation, here and now, exactly as the engine would."""
@@ -101,21 +103,31 @@ class RemoteNode(py_trees.behaviour.Behaviour):
     def update(self) -> Status:
         """One tick of the remote action, if its result comes within this tick's share of waiting; else RUNNING."""
         session = self._require_session()
-        RUN.budget.enter(self._number, time.monotonic())
-        if self._pending is None or self._was_running(self._pending):
-            self._pending = session.call(
-                messages.Tick(
-                    call=session.link.next_number(), action=self._number, arguments=self._arguments, now_s=self._now_s()
-                )
-            )
-            self._arguments = None
-        pending = self._pending
-        if not pending.wait(self._patience_s()):
-            return self._still_running(pending)
-        self._pending = None
-        result = self._outcome(pending)
-        if result is None or result.status is None:
-            return self._lost(str(pending.error or "the server answered a tick without a status"))
+        tick = RUN.budget.enter(self.number, time.monotonic())
+        session.waves.enter(self, tick)
+        awaited = self._awaited
+        if awaited is None or awaited.has_missed(self.number) or (
+            awaited.number != tick and awaited.has_left_running(self.number)
+        ):  # fmt: skip
+            awaited = self._begin_tick(session, tick)
+        self._awaited = awaited
+        if not awaited.pending.wait(self._patience_s()):
+            return self._still_running(awaited.pending)
+        if awaited.has_missed(self.number):  # the one before it in its wave has ended meanwhile
+            awaited = self._awaited = self._begin_tick(session, tick)
+            if not awaited.pending.wait(self._patience_s()):
+                return self._still_running(awaited.pending)
+        self._awaited = None
+        if awaited.has_left_running(self.number):
+            if isinstance(awaited.pending.result, messages.Result):
+                self._show(awaited.pending.result)
+            return Status.RUNNING
+        result = awaited.result_of(self.number)
+        if result is None:
+            return self._lost(str(awaited.pending.error))
+        self._show(result)
+        if result.status is None:
+            return self._lost("the server answered a tick without a status")
         status = Status[result.status]
         self._stopped_as = status if result.stopped else None
         return status
@@ -130,30 +142,57 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         if session is None or self._is_lost or session.link.is_over:
             return
         pending = session.call(
-            messages.Stop(call=session.link.next_number(), action=self._number, status=new_status.name)
+            messages.Stop(call=session.link.next_number(), action=self.number, status=new_status.name)
         )
-        if pending.wait(self._patience_s()):
-            self._outcome(pending)
-        else:
+        if not pending.wait(self._patience_s()):
             pending.abandon(self._log_late_fault)
+        elif isinstance(pending.result, messages.Result):
+            self._show(pending.result)
 
     def shutdown(self) -> None:
         """Have the remote action shut down; the plain runner never asks for it, middleware runners repeatedly."""
         session = self._session
         if session is None or session.link.is_over:
             return
-        pending = session.call(messages.Shutdown(call=session.link.next_number(), action=self._number))
+        pending = session.call(messages.Shutdown(call=session.link.next_number(), action=self.number))
         pending.wait(None)  # done, or failed when the link is: liveness is the limit, as shutdown() may take long
-        if pending.result is not None and pending.result.fault is not None:
+        if pending.result is not None:
             self._log_late_fault(pending.result)
 
     def register_key(self, key: str, access: Access) -> None:
         """The remote action has registered a blackboard key; displays list it with this node's client."""
+        self._is_solo = True
         if hasattr(self._local, "get_blackboard_client"):
             self._local.get_blackboard_client().register_key(key, access)
 
     def _show_below(self, nodes: list[Any]) -> None:
         """Take over status and feedback of the nodes below, if there are any."""
+
+    # -- ticks -------------------------------------------------------------------------------------
+
+    def can_follow(self) -> bool:
+        """Whether this node may be ticked along with one that comes before it."""
+        return (
+            self.status == Status.RUNNING
+            and not self._is_solo
+            and self._arguments is None
+            and (self._awaited is None or self._awaited.has_left_running(self.number))
+        )
+
+    def follow(self, tick: Tick) -> None:
+        """*tick* ticks this node as well."""
+        self._awaited = tick
+
+    def _begin_tick(self, session: RemoteSession, tick: int) -> Tick:
+        period_s = None if self._waits_without_limit else session.standing_period_s()
+        if self._arguments is None and period_s is None and not self.children:
+            return session.waves.begin(self)
+        arguments, self._arguments = self._arguments, None
+        call = messages.Tick(
+            call=session.link.next_number(), action=self.number, arguments=arguments, now_s=self._now_s(),
+            period_s=period_s,
+        )  # fmt: skip
+        return Tick(tick, session.call(call), [self.number])
 
     # -- what the calls consist of -----------------------------------------------------------------
 
@@ -163,7 +202,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         actor = getattr(model, "actor", None)
         return messages.Create(
             call=session.link.next_number(),
-            action=self._number,
+            action=self.number,
             scenario=scenario,
             plugin=describe(type(local), local._external_plugin_key),
             init_arguments=local._external_init_args,
@@ -178,7 +217,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
     def _setup_call(self, kwargs: dict[str, Any]) -> messages.Setup:
         return messages.Setup(
             call=self._require_session().link.next_number(),
-            action=self._number,
+            action=self.number,
             values={name: value for name, value in kwargs.items() if name not in _STAYS_HERE},
             provided=[name for name in _MADE_THERE if name in kwargs],
             directories=_directories(),
@@ -195,26 +234,16 @@ class RemoteNode(py_trees.behaviour.Behaviour):
             return self._settings.execution_timeout_s or None
         return RUN.budget.left_s(time.monotonic())
 
-    @staticmethod
-    def _was_running(pending: Pending) -> bool:
-        """Whether a late answer says RUNNING and nothing else: then this tick is due as well."""
-        result = pending.result
-        return result is not None and result.fault is None and result.status == Status.RUNNING.name
-
-    def _outcome(self, pending: Pending) -> messages.Result | None:
-        """The result, with its feedback shown and its fault raised; None if the server is lost."""
-        result = pending.result
-        if result is None:
-            return None
+    def _show(self, result: messages.Result) -> None:
+        """Show what the result says, and raise what it raised."""
         self.feedback_message = result.feedback
         self._show_below(result.nodes)
         if result.fault is not None:
             raise exception_from(result.fault, self._local)
-        return result
 
     def _still_running(self, pending: Pending) -> Status:
         limit_s = self._settings.execution_timeout_s
-        if limit_s and time.monotonic() - pending.sent_s >= limit_s:
+        if limit_s and time.monotonic() - max(pending.sent_s, self._require_session().link.alive_s) >= limit_s:
             self.terminate(Status.INVALID)  # once that call returns, the action is cancelled
             self._stopped_as = Status.FAILURE
             return self._lost(
@@ -232,12 +261,12 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         return Status.FAILURE
 
     def _abandon_pending(self) -> None:
-        if self._pending is not None:
-            self._pending.abandon(self._log_late_fault)
-            self._pending = None
+        awaited, self._awaited = self._awaited, None
+        if awaited is not None:
+            awaited.pending.abandon(lambda _answer: self._log_late_fault(awaited.result_of(self.number)))
 
-    def _log_late_fault(self, result: messages.Result) -> None:
-        fault = result.fault
+    def _log_late_fault(self, answer: messages.Result | messages.Ticked | None) -> None:
+        fault = answer.fault if isinstance(answer, messages.Result) else None
         if fault is not None:
             self._local.logger.error(
                 f"remote({self._settings.endpoint}): '{self.name}' raised {fault.type_name}: {fault.text} in "

@@ -49,10 +49,10 @@ class Pending:
     def __init__(self, call: Any) -> None:
         self.call = call
         self.sent_s = time.monotonic()
-        self.result: messages.Result | None = None
+        self.result: messages.Result | messages.Ticked | None = None
         self.error: RemoteError | None = None
         self._done = threading.Event()
-        self._late: list[Callable[[messages.Result], None]] = []
+        self._late: list[Callable[[messages.Result | messages.Ticked], None]] = []
 
     @property
     def is_done(self) -> bool:
@@ -63,13 +63,13 @@ class Pending:
         """Wait until done; None waits without limit. Returns whether it is."""
         return self._done.wait(timeout_s)
 
-    def abandon(self, late: Callable[[messages.Result], None]) -> None:
+    def abandon(self, late: Callable[[messages.Result | messages.Ticked], None]) -> None:
         """Nobody waits any more: *late* gets the result, once, when it comes; in the link's thread, or at once."""
         self._late.append(late)
         if self.is_done:
             self._tell_late()
 
-    def finish(self, result: messages.Result | None, error: RemoteError | None) -> None:
+    def finish(self, result: messages.Result | messages.Ticked | None, error: RemoteError | None) -> None:
         """Set the outcome; for the link's thread."""
         self.result, self.error = result, error
         self._done.set()
@@ -98,6 +98,7 @@ class Link:
         self.endpoint = endpoint
         self.failure: RemoteError | None = None
         self.welcome: messages.Welcome | None = None
+        self.alive_s = 0.0  # when the worker last said that it goes on ticking
         self._security = security
         self._lost_after_s = lost_after_s
         self._sink = sink
@@ -170,6 +171,11 @@ class Link:
         with self._lock:
             self._outbox.append(body)
         self._wake()
+
+    @property
+    def round_trip_s(self) -> float | None:
+        """How long the server's front takes to answer, in seconds; None before that is known."""
+        return self._machine.round_trip_s
 
     def next_number(self) -> int:
         """A number for the next call."""
@@ -307,7 +313,10 @@ class Link:
     def _deliver(self, body: bytes | memoryview) -> None:
         sink = self._sink
         for message in wire.decode(body, wire.FROM_WORKER):
-            if isinstance(message, messages.Result):
+            if isinstance(message, messages.Alive):
+                self.alive_s = time.monotonic()
+                continue
+            if isinstance(message, (messages.Result, messages.Ticked)):
                 with self._lock:
                     pending = self._pending.pop(message.call, None)
                 if pending is not None:

@@ -50,7 +50,7 @@ class Run:
         """A number for an action, unique in this process."""
         return next(self._numbers)
 
-    def session_for(self, settings: RemoteSettings, logger: Any, timeout_s: float) -> RemoteSession:
+    def session_for(self, settings: RemoteSettings, logger: Any, setup_kwargs: dict[str, Any]) -> RemoteSession:
         """The open session with the server of *settings*; one per server and run.
 
         Raises:
@@ -60,10 +60,10 @@ class Run:
         key = (settings.endpoint, settings.server_key)
         session = self._sessions.get(key)
         if session is None or session.link.is_over:
-            session = RemoteSession(settings, logger, lambda: self.budget.left_s(time.monotonic()))
-            session.link.open(timeout_s)
+            session = RemoteSession(settings, logger, self.budget)
+            session.link.open(settings.setup_timeout_s)
             self._sessions[key] = session
-        session.enter(logger, self._registry)
+        session.enter(logger, self.budget, setup_kwargs)
         return session
 
     def end(self) -> None:

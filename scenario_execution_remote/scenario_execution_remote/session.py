@@ -6,7 +6,7 @@ from __future__ import annotations
 import codecs
 import sys
 import threading
-from collections.abc import Callable
+import time
 from typing import Any
 
 import py_trees
@@ -14,12 +14,14 @@ from scenario_execution.model.types import VariableReference
 
 from scenario_execution_keys.store import KeyStore
 
+from .budget import TickBudget
 from .config import RemoteSettings
 from .endpoint import Endpoint
 from .link import Link, Pending
 from .protocol import messages, wire
 from .protocol.values import Reference
 from .security import security_for
+from .waves import Waves
 
 
 class RemoteSession:
@@ -28,15 +30,17 @@ class RemoteSession:
     Args:
         settings: Of the ``remote()`` that needs it.
         logger: The run's logger.
-        patience_s: Tells how many seconds may be waited in this tick.
+        budget: How long a tick may wait.
     """
 
-    def __init__(self, settings: RemoteSettings, logger: Any, patience_s: Callable[[], float]) -> None:
+    def __init__(self, settings: RemoteSettings, logger: Any, budget: TickBudget) -> None:
         endpoint = Endpoint.parse(settings.endpoint)
         security = security_for(endpoint, settings, KeyStore.open())
         self.logger = logger
         self.link = Link(endpoint, security, settings.heartbeat_failure_timeout_s, self)
-        self.patience_s = patience_s
+        self.waves = Waves(self._send_wave)
+        self._clock: Any = None
+        self._budget = budget
         self._registry: Any = None
         self._nodes: dict[int, Any] = {}
         self._lent: list[Any] = []  # processes of this side or other servers that this worker has asked for
@@ -46,10 +50,29 @@ class RemoteSession:
         if security.warning is not None:
             logger.warning(security.warning)
 
-    def enter(self, logger: Any, process_registry: Any) -> None:
+    def enter(self, logger: Any, budget: TickBudget, setup_kwargs: dict[str, Any]) -> None:
         """A scenario begins, with these objects of the runner."""
         self.logger = logger
-        self._registry = process_registry
+        self._budget = budget
+        self._registry = setup_kwargs.get("process_registry")
+        self._clock = setup_kwargs.get("clock")
+
+    def patience_s(self) -> float:
+        """How many seconds may still be waited in this tick."""
+        return self._budget.left_s(time.monotonic())
+
+    def standing_period_s(self) -> float | None:
+        """How often the worker should tick by itself, in seconds; None if its answers come within a tick.
+
+        A link whose round trip takes longer than a tick may wait cannot be in step with the tree. Then the server keeps
+        the beat, and an end is known here after one way instead of a round trip and a tick.
+        """
+        round_trip_s = self.link.round_trip_s
+        return self._budget.period_s if round_trip_s is not None and round_trip_s > self._budget.whole_s else None
+
+    def _send_wave(self, actions: list[int]) -> Pending:
+        now_s = float(self._clock.now()) if self._clock is not None else None
+        return self.link.call(messages.TickAll(call=self.link.next_number(), actions=actions, now_s=now_s))
 
     def register(self, action: int, node: Any) -> None:
         """Remote action *action* stands in the tree as *node*."""
@@ -184,6 +207,6 @@ class RemoteProcess:
             pending = self._pending[question] = self.session.call(query)
         if pending.wait(self.session.patience_s()):
             del self._pending[question]
-            if pending.result is not None and pending.result.fault is None:
+            if isinstance(pending.result, messages.Result) and pending.result.fault is None:
                 self._last[question] = pending.result.value
         return self._last.get(question, unknown)

@@ -24,6 +24,7 @@ from scenario_execution_remote.protocol.frames import (
 from scenario_execution_remote.protocol.stream import NumberedStream
 
 BEAT_INTERVAL_S = 1.0  # as often as version 1 clients do; silence is judged by multiples of it
+ROUND_TRIPS = 3  # the shortest of so many is the link's; a single one may have met a busy machine
 BEATS_PER_SILENCE = 5  # so many may be missed; fewer, and a laptop that changes its Wi-Fi cell looks dead
 
 
@@ -131,6 +132,13 @@ class ClientSession:
         self._wants_end = False
         self._last_heard_s = 0.0
         self._next_beat_s = 0.0
+        self._beat_sent_s: float | None = None  # until its answer is here
+        self._round_trips_s: deque[float] = deque(maxlen=ROUND_TRIPS)
+
+    @property
+    def round_trip_s(self) -> float | None:
+        """The shortest of the last few round trips to the server's front, in seconds; None before there were as many."""
+        return min(self._round_trips_s) if len(self._round_trips_s) == ROUND_TRIPS else None
 
     # -- from the shell ----------------------------------------------------------------------------
 
@@ -160,6 +168,7 @@ class ClientSession:
     def connection_lost(self) -> None:
         """The transport has no connection now; ZeroMQ goes on trying."""
         self._is_up = False
+        self._beat_sent_s = None
         self.outgoing.clear()  # what has a number is sent again after RESUMED; the rest is stale
         if self.state in (State.OPEN, State.ENDING):
             self.state = State.RESUMING
@@ -186,6 +195,7 @@ class ClientSession:
             if not self._stream.confirm(frame.ack):
                 raise FrameError("the server confirms what was never sent")
             events = self._digest(frame)
+            self._measure(frame.kind, now_s)
         except (FrameError, wire.WireError) as error:
             return [self._over("protocol", f"The server does not speak this client's protocol: {error}.")]
         self._send_due()
@@ -204,6 +214,7 @@ class ClientSession:
         if now_s >= self._next_beat_s:
             self._next_beat_s = now_s + self._beat_every_s
             if self._is_up and self.state in REPEATED:
+                self._beat_sent_s = now_s
                 self._send(REPEATED[self.state])
         return []
 
@@ -233,6 +244,15 @@ class ClientSession:
             self.state = State.OPEN
             self._stream.rewind()
         return []
+
+    def _measure(self, answer: Kind, now_s: float) -> None:
+        """Take the time of a beat's round trip; the first few follow each other at once, so that it is known early."""
+        if answer is Kind.BEAT and self._beat_sent_s is not None:
+            self._round_trips_s.append(now_s - self._beat_sent_s)
+            self._beat_sent_s = None
+        if answer in (Kind.WELCOME, Kind.BEAT) and self.state is State.OPEN and self.round_trip_s is None:
+            self._beat_sent_s = now_s
+            self._send(Kind.BEAT)
 
     def _deliver(self, frame: Frame) -> list[Event]:
         if self._stream.is_gap(frame.seq):

@@ -138,11 +138,23 @@ class Setup:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
     """One ``tick()``. ``arguments`` for ``execute`` if this tick activates the action, else None; ``now_s`` is scenario
-    time, None without a scenario clock."""
+    time, None without a scenario clock. With ``period_s`` the worker goes on ticking by itself, that often, until the
+    action is not RUNNING any more, and only then answers: for links on which an answer takes longer than a tick."""
 
     call: int
     action: int
     arguments: dict[str, Any] | None
+    now_s: float | None
+    period_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickAll:
+    """One ``tick()`` for each of the running ``actions``, in this order, up to the first that does not stay RUNNING.
+    Answered by :class:`Ticked`."""
+
+    call: int
+    actions: list[int]
     now_s: float | None
 
 
@@ -259,6 +271,21 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ticked:
+    """The outcome of a :class:`TickAll`: the first ``running`` actions stayed RUNNING; ``result`` is that of the next
+    one, None if all did. Changed feedback messages come before it, as :class:`Feedback`."""
+
+    call: int
+    running: int
+    result: Result | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alive:
+    """The worker is between two calls and goes on ticking; said about once a second while it does so by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
     """One record for the client's logger. ``level``: ``debug``, ``info``, ``warning`` or ``error``."""
 
@@ -328,6 +355,6 @@ class Registered:
     token: int
 
 
-Call = Create | Setup | Tick | Execute | Stop | Shutdown | Query | EndScenario
+Call = Create | Setup | Tick | TickAll | Execute | Stop | Shutdown | Query | EndScenario
 ToWorker = Call | EndSession | Answer
-FromWorker = Result | Log | Output | Feedback | Ask | Write | RegisteredKey | Registered
+FromWorker = Result | Log | Output | Feedback | Ask | Write | RegisteredKey | Registered | Ticked | Alive

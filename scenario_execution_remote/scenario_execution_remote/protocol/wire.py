@@ -61,7 +61,7 @@ _MESSAGES: tuple[type, ...] = (
     messages.Create, messages.Setup, messages.Tick, messages.Execute, messages.Stop, messages.Shutdown,
     messages.EndScenario, messages.EndSession, messages.Answer,
     messages.Result, messages.Log, messages.Output, messages.Feedback, messages.Ask, messages.Write,
-    messages.Query, messages.RegisteredKey, messages.Registered,
+    messages.Query, messages.RegisteredKey, messages.Registered, messages.TickAll, messages.Ticked, messages.Alive,
 )  # fmt: skip
 
 FROM_CLIENT = frozenset(typing.get_args(messages.Call)) | {messages.Answer}
@@ -400,6 +400,18 @@ def decode(body: bytes | memoryview, accepted: frozenset[type], *, plain: bool =
     except _UNPACK_ERRORS as error:
         raise WireError(f"this is not msgpack as it is used here: {error!r:.200}") from None
     return decoded
+
+
+def kind_of(body: bytes | memoryview) -> type | None:
+    """The type of the first message in *body*, without unpacking it; None if there is none."""
+    unpacker = msgpack.Unpacker(max_buffer_size=max(len(body), 1))
+    unpacker.feed(body)
+    try:
+        unpacker.read_array_header()
+        number = unpacker.unpack()
+    except _UNPACK_ERRORS:
+        return None
+    return _MESSAGES[number] if type(number) is int and 0 <= number < len(_MESSAGES) else None
 
 
 # Besides msgpack's own: TypeError for unhashable keys and members, and for a key that is no text in a plain body.

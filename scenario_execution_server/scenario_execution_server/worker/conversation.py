@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from scenario_execution_remote.protocol import messages, wire
@@ -17,6 +19,7 @@ class Channel(Protocol):
 
     def send(self, payload: bytes) -> None: ...
     def receive(self) -> bytes | memoryview | None: ...
+    def wait(self, timeout_s: float) -> bool: ...
 
 
 class ConversationOver(Exception):
@@ -41,11 +44,12 @@ class Conversation:
         self._is_somebody_reading = False
         self._is_over = False
         self._calls: deque[Any] = deque()
+        self._asked: set[int] = set()  # tickets whose answers somebody waits for; no other answer is kept
         self._answers: dict[int, messages.Answer] = {}
         self._tickets = itertools.count(1)
 
     def say(self, message: Any) -> None:
-        """Send one message to the client; from any thread.
+        """Send one message to the client; from any thread. What the worker printed before goes out before it.
 
         Raises:
             CannotTravelError: a value inside has no form on the wire.
@@ -56,13 +60,13 @@ class Conversation:
         except ChannelBrokenError:
             pass  # nobody listens any more; whoever waits for a call or an answer is told, an action's log line is not
 
-    def next_call(self) -> Any:
-        """Wait for the next message that is not an answer.
+    def next_call(self, timeout_s: float | None = None) -> Any:
+        """Wait for the next message that is not an answer; None if none comes within *timeout_s* seconds.
 
         Raises:
             ConversationOver: the front hung up.
         """
-        return self._wait(lambda: self._calls.popleft() if self._calls else None)
+        return self._wait(lambda: self._calls.popleft() if self._calls else None, timeout_s)
 
     def ask(self, question: messages.Question, key: str) -> Any:
         """Ask the client and wait for its answer; from any thread.
@@ -72,15 +76,23 @@ class Conversation:
             ConversationOver: the front hung up.
         """
         ticket = next(self._tickets)
-        self.say(messages.Ask(ticket=ticket, question=question.value, key=key))
-        answer: messages.Answer = self._wait(lambda: self._answers.pop(ticket, None))
+        self._asked.add(ticket)
+        try:
+            self.say(messages.Ask(ticket=ticket, question=question.value, key=key))
+            answer: messages.Answer = self._wait(lambda: self._answers.pop(ticket, None))
+        finally:
+            self._asked.discard(ticket)
+            self._answers.pop(ticket, None)
         if answer.error is None:
             return answer.value
         if answer.error == "KeyError":
             raise KeyError(answer.text)
         raise RuntimeError(f"{answer.error}: {answer.text}")
 
-    def _wait(self, take: Any) -> Any:
+    def _wait(self, take: Callable[[], Any], timeout_s: float | None = None) -> Any:
+        """What *take* finds, once it finds something; None if it takes longer than *timeout_s*."""
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        has_looked = False  # even without time to wait, what is there already is read
         while True:
             with self._turn:
                 while True:
@@ -89,13 +101,17 @@ class Conversation:
                         return found
                     if self._is_over:
                         raise ConversationOver
+                    left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
+                    if left_s == 0.0 and (has_looked or self._is_somebody_reading):
+                        return None
                     if not self._is_somebody_reading:
                         break
-                    self._turn.wait()
-                self._is_somebody_reading = True
+                    self._turn.wait(left_s)
+                self._is_somebody_reading = has_looked = True
             received: list[Any] | None = []
             try:
-                received = self._read()
+                if left_s is None or self._channel.wait(left_s):
+                    received = self._read()
             finally:
                 with self._turn:
                     self._is_somebody_reading = False
@@ -119,6 +135,7 @@ class Conversation:
             return
         for message in received:
             if isinstance(message, messages.Answer):
-                self._answers[message.ticket] = message
+                if message.ticket in self._asked:
+                    self._answers[message.ticket] = message
             else:
                 self._calls.append(message)

@@ -34,12 +34,14 @@ def main(channel: socket.socket, session: str, _folder: Path) -> int:
     runner = Runner(conversation, handles)
     try:
         while True:
-            call = conversation.next_call()
+            call = conversation.next_call(runner.wait_s())
             if isinstance(call, messages.EndSession):
                 break
-            result = runner.carry_out(call)
+            results = [runner.carry_out(call)] if call is not None else runner.go_on()
             outputs.flush()  # what a call printed arrives before its result
-            conversation.say(result)
+            for result in results:
+                if result is not None:
+                    conversation.say(result)
     except ConversationOver:
         pass  # the front is gone: nobody listens, but the actions' own clean-up still matters
     runner.end()

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import py_trees
@@ -27,6 +28,7 @@ from scenario_execution_server.worker.stand_ins import (
     ScenarioClock,
     SharedProcessRegistry,
 )
+from scenario_execution_server.worker.standing import StandingTicks
 
 
 class CallError(Exception):
@@ -67,14 +69,49 @@ class Runner:
         self._actions: dict[int, Hosted] = {}
         self._scenarios: dict[int, Scenario] = {}
         self._processes: dict[int, Any] = {}  # token -> what an action has put into a process registry
+        self._standing = StandingTicks()
         self._in_call: int | None = None  # action whose call is running in the main thread
         self._main_thread = threading.get_ident()
         mirror_registrations(
             lambda: {number: hosted.instance for number, hosted in list(self._actions.items())}, conversation
         )
 
-    def carry_out(self, call: Any) -> messages.Result:
-        """Do what *call* says. Whatever the action raises is part of the result, SystemExit and all."""
+    def carry_out(self, call: Any) -> messages.Result | messages.Ticked | None:
+        """Do what *call* says, and return the answer; None if that comes later, from :meth:`go_on`.
+
+        Whatever the action raises is part of the answer, SystemExit and all.
+        """
+        if isinstance(call, messages.Query):
+            return self._answer(call)
+        if isinstance(call, messages.TickAll):
+            return self._tick_all(call)
+        action = getattr(call, "action", None)
+        if action is not None:
+            self._standing.drop(action)
+        result = self._do(call)
+        if isinstance(call, messages.Tick) and call.period_s is not None and _is_running(result):
+            self._standing.add(replace(call, arguments=None), time.monotonic())
+            return None
+        return result
+
+    def wait_s(self) -> float | None:
+        """Seconds until :meth:`go_on` has something to do; None if it never will."""
+        return self._standing.wait_s(time.monotonic())
+
+    def go_on(self) -> list[messages.Result | messages.Alive]:
+        """Tick what stands to be ticked now; returns the results of those that are not RUNNING any more."""
+        said: list[messages.Result | messages.Alive] = []
+        now_s = time.monotonic()
+        for call in self._standing.due(now_s):
+            result = self._do(call, reports_feedback=True)
+            if not _is_running(result):
+                self._standing.drop(call.action)
+                said.append(result)
+        if self._standing.is_alive_due(now_s):
+            said.append(messages.Alive())
+        return said
+
+    def _do(self, call: Any, *, reports_feedback: bool = False) -> messages.Result:
         handlers: dict[type, tuple[str, Callable[[Any], tuple[Status | None, bool]]]] = {
             messages.Create: ("create", self._create),
             messages.Setup: ("setup", self._set_up),
@@ -84,12 +121,10 @@ class Runner:
             messages.Shutdown: ("shutdown", self._shut_down),
             messages.EndScenario: ("shutdown", self._end_scenario),
         }
-        if isinstance(call, messages.Query):
-            return self._answer(call)
         phase, handler = handlers[type(call)]
         action = getattr(call, "action", None)
         status, stopped, fault = None, False, None
-        self._in_call = action
+        self._in_call = None if reports_feedback else action
         try:
             status, stopped = handler(call)
         except BaseException as error:  # noqa: BLE001 - actions may raise anything, and the client has to hear of all
@@ -156,6 +191,15 @@ class Runner:
         status: Status = hosted.instance.status
         return status, status != Status.RUNNING
 
+    def _tick_all(self, call: messages.TickAll) -> messages.Ticked:
+        for index, action in enumerate(call.actions):
+            tick = messages.Tick(call=call.call, action=action, arguments=None, now_s=call.now_s, period_s=None)
+            self._standing.drop(action)
+            result = self._do(tick, reports_feedback=True)
+            if not _is_running(result) or result.nodes:
+                return messages.Ticked(call=call.call, running=index, result=result)
+        return messages.Ticked(call=call.call, running=len(call.actions), result=None)
+
     def _execute(self, call: messages.Execute) -> tuple[None, bool]:
         hosted = self._find(call.action)
         hosted.model.arm(self._handles.restore(call.arguments))
@@ -207,9 +251,10 @@ class Runner:
         numbers = [number for number, hosted in self._actions.items() if hosted.scenario == scenario]
         for number in numbers:
             if self._actions[number].instance.status == Status.RUNNING:
-                self._log_fault(self.carry_out(messages.Stop(call=0, action=number, status=Status.INVALID.name)))
+                self._log_fault(self._do(messages.Stop(call=0, action=number, status=Status.INVALID.name)))
         for number in numbers:
-            self._log_fault(self.carry_out(messages.Shutdown(call=0, action=number)))
+            self._log_fault(self._do(messages.Shutdown(call=0, action=number)))
+            self._standing.drop(number)
             del self._actions[number]
         self._scenarios.pop(scenario, None)
 
@@ -241,6 +286,10 @@ def configure(directories: messages.Directories) -> None:
     config = ScenarioExecutionConfig()
     config.scenario_file_directory = directories.scenario_file
     config.output_directory = directories.output
+
+
+def _is_running(result: messages.Result) -> bool:
+    return result.fault is None and result.status == Status.RUNNING.name
 
 
 def _feedback_of(instance: py_trees.behaviour.Behaviour) -> str:

@@ -16,6 +16,7 @@ from scenario_execution_remote.protocol import messages
 from scenario_execution_remote.protocol.values import Reference
 from scenario_execution_server.worker.conversation import Conversation
 from scenario_execution_server.worker.handles import Handles
+from scenario_execution_server.worker.outputs import flush_outputs
 
 
 class ActorStandIn:
@@ -101,6 +102,7 @@ class RecordingLogger(BaseLogger):
         self._record("error", msg)
 
     def _record(self, level: str, msg: object) -> None:
+        flush_outputs()  # what was printed before is shown before
         self._conversation.say(messages.Log(level=level, text=f"{msg}"))
 
 

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every measurement needs: a server, a bare echo beside it, keys in a temporary place, and honest statistics."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from scenario_execution_keys.keypair import KeyPair
+from scenario_execution_keys.store import KeyStore
+from scenario_execution_remote.config import RemoteSettings
+from scenario_execution_remote.endpoint import Endpoint
+from scenario_execution_remote.link import Link
+from scenario_execution_remote.protocol import messages
+from scenario_execution_remote.security import security_for
+
+_ECHO = """
+import sys, zmq, zmq.auth.thread
+secret = bytes.fromhex(sys.stdin.readline().strip())
+context = zmq.Context()
+keeper = zmq.auth.thread.ThreadAuthenticator(context)
+keeper.start()
+class Everybody:
+    def callback(self, domain, key):
+        return True
+keeper.configure_curve_callback(domain="echo", credentials_provider=Everybody())
+socket = context.socket(zmq.ROUTER)
+socket.zap_domain = b"echo"
+socket.curve_server = True
+socket.curve_secretkey = secret
+print(socket.bind_to_random_port("tcp://127.0.0.1"), flush=True)
+while True:
+    socket.send_multipart(socket.recv_multipart())
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A temporary key store and the programs of this environment."""
+
+    folder: Path
+    store: KeyStore
+    environment: dict[str, str]
+
+    def program(self, name: str) -> str:
+        """Path of an installed command."""
+        return str(Path(sys.executable).parent / name)
+
+
+@contextlib.contextmanager
+def place() -> Iterator[Place]:
+    """A fresh key store with a server and an enrolled client, removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="se-bench-") as folder:
+        keys = Path(folder) / "keys"
+        environment = {**os.environ, "SCENARIO_EXECUTION_KEYS_DIR": str(keys)}
+        os.environ["SCENARIO_EXECUTION_KEYS_DIR"] = str(keys)
+        here = Place(Path(folder), KeyStore.open(keys), environment)
+        subprocess.run([here.program("se-server"), "keygen"], env=environment, check=True, capture_output=True)
+        yield here
+
+
+@contextlib.contextmanager
+def server(here: Place, *options: str) -> Iterator[tuple[str, int]]:
+    """A running server; yields its endpoint and process id."""
+    command = [here.program("scenario_execution_server"), "--log-level", "warning", *options]
+    if not any(option in ("--socket", "--port") for option in options):
+        command += ["--curve", "--host", "127.0.0.1", "--port", "0"]
+    process = subprocess.Popen(command, env=here.environment, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        line = next(line for line in process.stderr if "listening on" in line)
+        address = line.partition("listening on ")[2].split()[0].rstrip(",")
+        yield address.removeprefix("ipc://").removeprefix("tcp://"), process.pid
+    finally:
+        process.terminate()
+        process.wait(60)
+        process.stderr.close()
+
+
+@contextlib.contextmanager
+def echo(client: KeyPair) -> Iterator[Callable[[bytes], bytes]]:
+    """A bare pyzmq CURVE ROUTER with an authenticator in a process of its own; yields one blocking round trip."""
+    pair = KeyPair.generate()
+    process = subprocess.Popen(
+        [sys.executable, "-c", _ECHO], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(pair.secret.reveal_z85().encode().hex() + "\n")
+    process.stdin.flush()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    socket = context.socket(zmq.DEALER)
+    try:
+        socket.linger = 0
+        socket.curve_serverkey = pair.public.z85.encode()
+        socket.curve_publickey = client.public.z85.encode()
+        socket.curve_secretkey = client.secret.reveal_z85().encode()
+        socket.connect(f"tcp://127.0.0.1:{int(process.stdout.readline())}")
+
+        def round_trip(data: bytes) -> bytes:
+            socket.send(data)
+            return socket.recv()
+
+        round_trip(b"first")
+        yield round_trip
+    finally:
+        context.destroy(linger=0)
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+class Silent:
+    """A sink that throws everything away."""
+
+    def answer(self, question: messages.Ask) -> bytes | None:
+        """No question is asked here."""
+        raise NotImplementedError(question)
+
+    def foreign(self, value: object) -> object:
+        """No stand-ins."""
+        return value
+
+    def __getattr__(self, _name: str) -> Any:
+        return lambda *_arguments: None
+
+
+@contextlib.contextmanager
+def link(here: Place, endpoint: str) -> Iterator[Link]:
+    """An open session."""
+    place_ = Endpoint.parse(endpoint)
+    security = security_for(place_, RemoteSettings(endpoint=endpoint), here.store)
+    opened = Link(place_, security, 5.0, Silent())
+    opened.open(10.0)
+    try:
+        yield opened
+    finally:
+        opened.end()
+        opened.wait_until_over(20.0)
+
+
+def start_action(session: Link, number: int, plugin: str, arguments: dict[str, Any]) -> None:
+    """Create, set up and activate an action."""
+    nowhere = messages.Directories(scenario_file=None, output=None)
+    create = messages.Create(
+        call=session.next_number(), action=number, scenario=1, plugin=messages.Plugin(key=plugin), init_arguments={},
+        name=plugin, label=None, context=None, actor=None, directories=nowhere, debug=False,
+    )  # fmt: skip
+    setup = messages.Setup(
+        call=session.next_number(), action=number, values={"tick_period": 0.1, "output_dir": None},
+        provided=["logger", "process_registry", "host_clock"], directories=nowhere, now_s=None,
+    )  # fmt: skip
+    tick = messages.Tick(call=session.next_number(), action=number, arguments=arguments, now_s=None, period_s=None)
+    pending = session.call(create, setup, tick)
+    pending.wait(20.0)
+    if not isinstance(pending.result, messages.Result) or pending.result.fault is not None:
+        raise RuntimeError(f"{plugin} did not start: {pending.result or pending.error}")
+
+
+def microseconds(work: Callable[[], object], count: int) -> list[float]:
+    """How long each of *count* repetitions took, in microseconds."""
+    taken = []
+    for _ in range(count):
+        began = time.perf_counter_ns()
+        work()
+        taken.append((time.perf_counter_ns() - began) / 1000)
+    return taken
+
+
+def median(values: list[float]) -> float:
+    """The median."""
+    return statistics.median(values)
