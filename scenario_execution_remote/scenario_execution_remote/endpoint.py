@@ -164,7 +164,7 @@ def _ipv6(text: str, inside: str) -> str:
     if address.is_unspecified:
         raise EndpointError(text, "means every interface; a client connects to one host")
     if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)  # one spelling per address, or a pin would be missed
+        return _host(text, str(address.ipv4_mapped))  # one spelling per address, or a pin would be missed
     return f"{address}{percent}{zone}"
 
 

@@ -51,6 +51,7 @@ REFUSED_AS = {
     "*:7613": "wildcard",
     "tcp://*:7613": "wildcard",
     "0.0.0.0": "every interface",
+    "[::ffff:0:0]": "every interface",
     "::": "every interface",
     "[::]:7613": "every interface",
     "robot:*": "wildcard",
