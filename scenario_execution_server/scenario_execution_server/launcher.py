@@ -222,8 +222,7 @@ class LocalLauncher:
             raise LauncherError("the launcher is closed" if self._is_closed else "there is a session of this name")
         with contextlib.ExitStack() as undo:
             try:
-                # Not the whole name: it is what a client proves its session by, and workers see each other's folders.
-                folder = Path(tempfile.mkdtemp(prefix=f"session-{session[:8]}-", dir=self._base))
+                folder = self._make_folder(session)
                 undo.callback(remove_folder, folder)
                 channel, channel_end = socket.socketpair()
                 undo.callback(channel.close)
@@ -285,6 +284,15 @@ class LocalLauncher:
         self._helper.shutdown()
         os.close(self._notice)
         kin.disown()
+
+    def _make_folder(self, session: str) -> Path:
+        # Not the whole name: it is what a client proves its session by, and workers see each other's folders.
+        prefix = f"session-{session[:8]}-"
+        try:
+            return Path(tempfile.mkdtemp(prefix=prefix, dir=self._base))
+        except FileNotFoundError:  # systemd-tmpfiles removes what lay idle in /tmp for ten days
+            self._base.mkdir(mode=0o700, parents=True)
+            return Path(tempfile.mkdtemp(prefix=prefix, dir=self._base))
 
     def _order(self, handle: Handle, channel_end: socket.socket) -> Control:
         """Have the fork server start a session.

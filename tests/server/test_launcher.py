@@ -15,6 +15,7 @@ import pytest
 
 from scenario_execution_server.launcher import ExitReason, LauncherError, LocalLauncher, PreloadError
 from scenario_execution_server.worker.processes import children
+from tests.support.latency import measure, report
 from tests.support.sessions import (
     Worker,
     is_there,
@@ -379,4 +380,20 @@ def test_the_poll_set_is_quiet_while_nothing_happens(tmp_path: Path) -> None:
         for fd in launcher.fds():
             poll.register(fd, select.POLLIN)
         assert poll.poll(0) == []
+        worker.end()
+
+
+def test_the_measurement_of_latencies_measures() -> None:
+    found = measure(count=2, many_count=2)
+    assert len(found.start_ms) == len(found.stop_ms) == 2
+    assert min(found.launcher_ms, found.many_ms, found.replaced_ms, *found.start_ms, *found.stop_ms) > 0
+    assert report(found).count("\n") == 5
+
+
+def test_a_base_folder_that_somebody_tidied_away_is_made_again(tmp_path: Path) -> None:
+    with running_launcher(tmp_path / "base") as launcher:
+        (tmp_path / "base").rmdir()
+        worker = Worker(launcher)
+        assert worker.ask("0") == 0
+        assert (tmp_path / "base").stat().st_mode & 0o777 == 0o700
         worker.end()
