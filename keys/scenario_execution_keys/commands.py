@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The key commands of se-server and se-remote, and the one place where their errors become exit codes."""
+"""The commands that make, show and trust keys; those about clients are in ``enrolment``."""
 
 from __future__ import annotations
 
@@ -7,74 +7,18 @@ import getpass
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
-from scenario_execution_keys import files, paths
-from scenario_execution_keys.errors import KeyExistsError, KeyFileError, KeyNotFoundError, KeysError
-from scenario_execution_keys.keyfile import parse_key_file
-from scenario_execution_keys.keypair import (
-    FINGERPRINT_PREFIX,
-    PUBLIC_PREFIX,
-    SECRET_PREFIX,
-    Z85_CHARS,
-    KeyPair,
-    PublicKey,
-)
+from scenario_execution_keys import paths
+from scenario_execution_keys.command_line import KeysGroup, keys_dir_option, read_public_key, replace_option
+from scenario_execution_keys.enrolment import ENROLMENT_COMMANDS
+from scenario_execution_keys.errors import KeyExistsError, KeyNotFoundError, KeysError
+from scenario_execution_keys.keypair import KeyPair, PublicKey
 from scenario_execution_keys.store import KeyStore
 from scenario_execution_keys.trust import LOOPBACK, client_name_for
 
-
-class KeysGroup(click.Group):
-    """A group of commands that ends with an error's own exit code; its name is the program's."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KeysError as error:
-            click.echo(f"{self.name}: {error}", err=True)
-            ctx.exit(error.exit_code)
-
-
-keys_dir_option = click.option(
-    "--keys-dir",
-    envvar=paths.KEYS_DIR_VARIABLE,
-    show_envvar=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder of the keys, instead of the one in your configuration folder.",
-)
-_replace_option = click.option("--replace", is_flag=True, help="Exchange the key that is there already.")
-
-
-def read_public_key(text: str) -> PublicKey:
-    """The public key in a pasted text, or in the ``.key`` file that the text names.
-
-    Raises:
-        KeyTextError: If it is no public key.
-        KeyNotFoundError, KeyFileError, KeyAccessError: If it names a file that is missing, bad, secret or unreadable.
-    """
-    if text.strip().lower().startswith((PUBLIC_PREFIX, SECRET_PREFIX, FINGERPRINT_PREFIX)):
-        return PublicKey.parse(text)
-    path = Path(text)
-    looks_like_path = text.endswith((paths.PUBLIC_SUFFIX, paths.SECRET_SUFFIX)) and len(text) != Z85_CHARS
-    if not text.strip() or not (looks_like_path or _is_there(path)):
-        return PublicKey.parse(text)
-    mend = "Give the .key file, or the line that `se-server key` or `se-remote key` prints"
-    if text.endswith(paths.SECRET_SUFFIX):
-        raise KeyFileError("this is a secret key file, which must never leave its machine", mend, path=path)
-    found = parse_key_file(files.read_any(path, mend=mend), path=path, mend=mend)
-    if found.secret is not None:
-        raise KeyFileError("this file holds a secret key, which must never leave its machine", mend, path=path)
-    return found.public
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # too long, or (before Python 3.12) with a NUL: no path, then
-        return False
+__all__ = ["CLIENT_COMMANDS", "SERVER_COMMANDS", "KeysGroup", "keys_dir_option"]
 
 
 # ---------------------------------------------------------------------- se-server
@@ -183,23 +127,6 @@ def server_key(keys_dir: Path | None) -> None:
     _show(public, "se-server", f"Next, on a client, run: se-remote trust HOST {public.text}")
 
 
-@click.command("enrol")
-@click.argument("name")
-@click.argument("key")
-@_replace_option
-@keys_dir_option
-def server_enrol(name: str, key: str, replace: bool, keys_dir: Path | None) -> None:
-    """Admit the client with the public KEY and call it NAME. KEY may also be a .key file."""
-    store = KeyStore.open(keys_dir)
-    client = store.enrol(name, read_public_key(key), replace=replace)
-    click.echo(
-        f"{client.name} is enrolled with the key {client.key.fingerprint} in {store.clients_folder}; "
-        "a running server takes notice by itself.\n"
-        f"Next, on the machine of {client.name}: se-remote trust HOST KEY, "
-        f"KEY as `{store.command('se-server key')}` prints it here"
-    )
-
-
 # ---------------------------------------------------------------------- se-remote
 
 
@@ -226,7 +153,7 @@ def client_key(keys_dir: Path | None) -> None:
 @click.command("trust")
 @click.argument("endpoint")
 @click.argument("key")
-@_replace_option
+@replace_option
 @keys_dir_option
 def client_trust(endpoint: str, key: str, replace: bool, keys_dir: Path | None) -> None:
     """Pin the server at ENDPOINT to its public KEY. ENDPOINT: HOST, HOST:PORT, [IPV6]:PORT or loopback."""
@@ -246,5 +173,5 @@ def _show(public: PublicKey, program: str, advice: str) -> None:
     click.echo(f"{program}: its fingerprint is {public.fingerprint}. {advice}", err=True)
 
 
-SERVER_COMMANDS: tuple[click.Command, ...] = (server_keygen, server_key, server_enrol)
+SERVER_COMMANDS: tuple[click.Command, ...] = (server_keygen, server_key, *ENROLMENT_COMMANDS)
 CLIENT_COMMANDS: tuple[click.Command, ...] = (client_keygen, client_key, client_trust)

@@ -11,7 +11,8 @@
     ├─ PeerUnknownError (fingerprint)      15  nobody enrolled or trusted this key
     ├─ KeyTextError                        16  the text is no public key
     ├─ EntryNameError   (text)             17  the name or endpoint of an entry cannot be used
-    └─ KeyAccessError   (path)             18  the operating system said no
+    ├─ KeyAccessError   (path)             18  the operating system said no
+    └─ PermissionValueError (option)       19  what a client may do is not said as it has to be
 
 Every sentence says what was true and ends with the command to run next.
 """
@@ -121,3 +122,13 @@ class KeyAccessError(KeysError):
     def __init__(self, what: str, mend: str, *, path: Path) -> None:
         super().__init__(f"{path}: {what}", mend)
         self.path = path
+
+
+class PermissionValueError(KeysError):
+    """An option of a client's permissions is unknown, or its value is none; `option` is its name in the key file."""
+
+    exit_code = 19
+
+    def __init__(self, what: str, mend: str = "See: se-server permit --help", *, option: str) -> None:
+        super().__init__(f"{option}: {what}", mend)
+        self.option = option

@@ -5,14 +5,22 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
 
 from scenario_execution_keys import files, paths
-from scenario_execution_keys.errors import KeyExistsError, KeyFileError, KeyNotFoundError, KeysError, KeyTextError
-from scenario_execution_keys.keyfile import format_key_file
+from scenario_execution_keys.errors import (
+    KeyExistsError,
+    KeyFileError,
+    KeyNotFoundError,
+    KeysError,
+    KeyTextError,
+    PermissionValueError,
+)
+from scenario_execution_keys.keyfile import KeyFile, format_key_file
 from scenario_execution_keys.keypair import KeyPair, PublicKey
 from scenario_execution_keys.pairs import COMMANDS, PairFiles, quoted, read_public, timestamp
+from scenario_execution_keys.permissions import Permissions
 from scenario_execution_keys.trust import (
     AuthorisedClients,
     Client,
@@ -109,14 +117,23 @@ class KeyStore:
             mend = f"Run: mv -i {quoted(path)} {quoted(path)}.refused; {again}"
             try:
                 check_client_name(name)
-                found = read_public(path, mend)
+                client = self._client(name, path, read_public(path, mend))
             except KeyNotFoundError:
                 continue  # removed since the folder was read
             except KeysError as error:
                 refused.append(RefusedEntry(name=name, error=error))
             else:
-                good.append((Client(name=name, key=found.public, metadata=found.metadata), path))
+                good.append((client, path))
         return collect_clients(good, refused)
+
+    def _client(self, name: str, path: Path, found: KeyFile) -> Client:
+        try:
+            permissions = Permissions.from_metadata(found.metadata)
+        except PermissionValueError as error:
+            # Whoever cannot be held to what was written may do nothing at all.
+            mend = f"Correct it. Run: ${{EDITOR:-vi}} {quoted(path)}"
+            raise KeyFileError(error.what, mend, path=path) from error
+        return Client(name=name, key=found.public, metadata=found.metadata, permissions=permissions)
 
     def clients_signature(self) -> Hashable:
         """A value that changes whenever `authorised_clients` could; cheap enough for every second. Never raises."""
@@ -132,12 +149,21 @@ class KeyStore:
                 signature.append(error.errno)
         return tuple(signature)
 
-    def enrol(self, name: str, public_key: PublicKey, *, replace: bool = False) -> Client:
+    def enrol(
+        self, name: str, public_key: PublicKey, *, replace: bool = False, permissions: Permissions | None = None
+    ) -> Client:
         """Admit the client with `public_key` and call it `name`; to enrol the same once more changes nothing.
+
+        Args:
+            name: What to call it.
+            public_key: Its key.
+            replace: Whether `name` may have another key already.
+            permissions: What it may do. None: everything, or with `replace` what `name` might do before.
 
         Raises:
             EntryNameError: If `name` cannot be used.
-            KeyExistsError: If `name` has another key (unless `replace`) or the key has another name.
+            KeyExistsError: If `name` has another key (unless `replace`), or the same with other permissions than are
+                asked for, or the key has another name.
             KeyTextError: If it is a key of the server's own.
             KeyExposedError, KeyFileError, KeyAccessError: If the folders are not as they should be.
         """
@@ -147,8 +173,15 @@ class KeyStore:
         files.make_folder(self.clients_folder)
         path = self.clients_folder / (name + paths.PUBLIC_SUFFIX)
         again = self.command(f"se-server enrol --replace {name} KEY")
-        other = self.authorised_clients().by_key.get(public_key)
+        before = self.authorised_clients()
+        other = before.by_key.get(public_key)
         if other is not None and other.name == name:
+            if permissions not in (None, other.permissions):
+                raise KeyExistsError(
+                    f"{name} is enrolled with this key and may: {other.permissions.summary()}",
+                    f"To change that, run: {self.command(f'se-server permit {name}')}, with the same options",
+                    path=path,
+                )
             return other
         if other is not None:
             other_path = self.clients_folder / (other.name + paths.PUBLIC_SUFFIX)
@@ -157,7 +190,13 @@ class KeyStore:
                 f"It is admitted. To give it another name, first run: rm {quoted(other_path)}",
                 path=other_path,
             )
-        metadata = {"name": name, "enrolled": timestamp()}
+        if permissions is None:
+            for entry in before.refused:
+                if entry.name == name and isinstance(entry.error.__cause__, PermissionValueError):
+                    raise entry.error  # nobody can say what it might do before; the operator has to
+            held = [client.permissions for client in before.by_key.values() if client.name == name]
+            permissions = held[0] if held else Permissions()  # an exchanged key is no way to shed restrictions
+        metadata = {"name": name, "enrolled": timestamp(), **permissions.to_metadata()}
         data = format_key_file(public_key, metadata=metadata)
         if replace:
             files.replace_owned(path, data)
@@ -170,7 +209,30 @@ class KeyStore:
                     path=path,
                 )
             files.create_owned(path, data, mend=f"Run: {again}")
-        return Client(name=name, key=public_key, metadata=metadata)
+        return Client(name=name, key=public_key, metadata=metadata, permissions=permissions)
+
+    def permit(self, name: str, changes: Mapping[str, str | None]) -> Client:
+        """Change what the client `name` may do; its key stays.
+
+        Args:
+            name: The client.
+            changes: New values by option, as they stand in a key file; None takes an option away.
+
+        Raises:
+            PermissionValueError: If what comes out is not consistent; nothing is changed then.
+            EntryNameError, KeyNotFoundError, KeyExposedError, KeyFileError, KeyAccessError: As `revoke`.
+        """
+        check_client_name(name)
+        path = self.clients_folder / (name + paths.PUBLIC_SUFFIX)
+        if not self._folder_exists(self.clients_folder) or not os.path.lexists(path):
+            raise self._nobody(name)
+        found = read_public(path, f"Run: {self.command(f'se-server enrol --replace {name} KEY')}")
+        metadata = {**found.metadata, **changes}
+        kept = {option: value.replace("\t", " ") for option, value in metadata.items() if value is not None}
+        permissions = Permissions.from_metadata(kept)
+        data = format_key_file(found.public, metadata=kept)
+        files.replace_owned(path, data)
+        return Client(name=name, key=found.public, metadata=kept, permissions=permissions)
 
     def revoke(self, name: str) -> None:
         """Admit the client `name` no longer.
@@ -183,7 +245,11 @@ class KeyStore:
         check_client_name(name)
         path = self.clients_folder / (name + paths.PUBLIC_SUFFIX)
         if not (self._folder_exists(self.clients_folder) and files.remove_owned(path)):
-            raise KeyNotFoundError(f"nobody is enrolled as {name}", f"Run: ls {quoted(self.clients_folder)}", path=path)
+            raise self._nobody(name)
+
+    def _nobody(self, name: str) -> KeyNotFoundError:
+        path = self.clients_folder / (name + paths.PUBLIC_SUFFIX)
+        return KeyNotFoundError(f"nobody is enrolled as {name}", f"Run: {self.command('se-server clients')}", path=path)
 
     # ------------------------------------------------------------------ servers this client knows
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from scenario_execution_keys.errors import EntryNameError, KeyFileError, KeysError
 from scenario_execution_keys.keypair import PublicKey
+from scenario_execution_keys.permissions import Permissions
 
 LOOPBACK = "loopback"
 
@@ -30,11 +31,13 @@ class Client:
         name: What the administrator called it; the file's name without suffix.
         key: Its public key.
         metadata: What else stands in its file.
+        permissions: What it may do, as the metadata says.
     """
 
     name: str
     key: PublicKey
     metadata: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    permissions: Permissions = Permissions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,21 +11,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
-import scenario_execution_remote.cli
-import scenario_execution_server.key_cli
 from scenario_execution_keys import errors, files
 from scenario_execution_keys.keyfile import format_key_file
 from scenario_execution_keys.keypair import PublicKey
 from scenario_execution_keys.paths import KEYS_DIR_VARIABLE
 from scenario_execution_keys.store import KeyStore
+from tests.support.command_lines import PROGRAMS, refused, run, succeed
 from tests.support.keys import CLIENT, FAMILY, GOOD_PUBLIC, GOOD_SECRET, SERVER, put
 
-PROGRAMS = {
-    "se-server": scenario_execution_server.key_cli.main,
-    "se-remote": scenario_execution_remote.cli.main,
-}
 DEADLINE_S = 60.0  # an interpreter that starts on a busy machine with two cores needs a few
 
 
@@ -39,33 +34,6 @@ def keys_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def store(keys_dir: Path) -> KeyStore:
     return KeyStore(keys_dir)
-
-
-def run(*words: str) -> Result:
-    """Run a command line in this process; whatever it says, it says no secret."""
-    result = CliRunner().invoke(PROGRAMS[words[0]], words[1:], prog_name=words[0])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    keys = Path(os.environ[KEYS_DIR_VARIABLE])
-    for path in keys.rglob("*.key_secret"):
-        for secret in re.findall(r'secret-key = "(.*)"', path.read_text(errors="replace")):
-            assert secret not in result.output
-    assert "sesec-" not in result.output
-    return result
-
-
-def succeed(*words: str) -> Result:
-    result = run(*words)
-    assert result.exit_code == 0, result.output
-    return result
-
-
-def refused(error: type[errors.KeysError], *words: str) -> str:
-    """The sentence on standard error of a command that ends with an error's exit code and prints nothing else."""
-    result = run(*words)
-    assert result.exit_code == error.exit_code, result.output
-    assert result.stdout == ""
-    assert result.stderr.startswith(f"{words[0]}: ") and result.stderr.count("\n") == 1
-    return result.stderr.rstrip("\n")
 
 
 def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
