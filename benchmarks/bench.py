@@ -142,7 +142,8 @@ def link(here: Place, endpoint: str) -> Iterator[Link]:
     place_ = Endpoint.parse(endpoint)
     security = security_for(place_, RemoteSettings(endpoint=endpoint), here.store)
     opened = Link(place_, security, 5.0, Silent())
-    opened.open(10.0)
+    opened.start(10.0)
+    opened.wait_until_open()
     try:
         yield opened
     finally:

@@ -21,6 +21,7 @@ from .faults import exception_from
 from .link import Pending
 from .plugin import describe
 from .protocol import messages
+from .protocol.wire import CannotTravelError
 from .run import RUN, end_with_the_run
 from .session import RemoteSession
 from .waves import Tick
@@ -49,6 +50,9 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         self._directories = _directories()  # as the local constructor saw them
         self.number = RUN.new_action()
         self._session: RemoteSession | None = None
+        self._scenario: int | None = None  # for which the set-up has begun
+        self._setup_pending: Pending | None = None
+        self._setup_error: Exception | None = None
         self._arguments: dict[str, Any] | None = None  # for the next tick, if it activates the action
         self._awaited: Tick | None = None  # the tick that has not been answered yet, or whose answer was not looked at
         self._is_solo = False  # it looks at the blackboard: what the tree did before it in a tick matters to it
@@ -68,19 +72,18 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         """
         deadline_s = time.monotonic() + self._settings.setup_timeout_s
         end_with_the_run()
-        scenario = RUN.enter_scenario(kwargs)
-        self._clock = kwargs.get("clock")
-        self._waits_without_limit = "simulation" in kwargs  # simulated time stands still meanwhile
-        run_logger = kwargs.get("logger") or self._local.logger
+        scenario, is_new = RUN.enter_scenario(kwargs)
+        if is_new:
+            for node in self._all_in_the_tree():
+                node.begin_setup(scenario, kwargs)
+        elif self._scenario != scenario:  # it was not in the tree when the set-up of the others began
+            self.begin_setup(scenario, kwargs)
         try:
-            session = RUN.session_for(self._settings, run_logger, kwargs)
+            session, pending = self._begun_setup()
+            session.link.wait_until_open()
         except (RemoteError, KeysError) as error:
             raise RuntimeError(f"remote({self._settings.endpoint}): {error}") from error
-        self._session = session
-        session.register(self.number, self)
-        pending = session.call(
-            self._create_call(scenario, bool(getattr(run_logger, "log_debug", False))), self._setup_call(kwargs)
-        )
+        session.link.go_on()
         if not pending.wait(max(0.0, deadline_s - time.monotonic())):
             raise RuntimeError(
                 f"remote({self._settings.endpoint}): the set-up of '{self.name}' did not finish within setup_timeout "
@@ -89,6 +92,34 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         if not isinstance(pending.result, messages.Result):
             raise RuntimeError(f"remote({self._settings.endpoint}): {pending.error}")
         self._show(pending.result)
+
+    def begin_setup(self, scenario: int, kwargs: dict[str, Any]) -> None:
+        """Send this action's set-up, for :meth:`setup` to wait for: those of a whole tree travel at the same time."""
+        self._scenario = scenario
+        self._clock = kwargs.get("clock")
+        self._waits_without_limit = "simulation" in kwargs  # simulated time stands still meanwhile
+        run_logger = kwargs.get("logger") or self._local.logger
+        self._setup_error = None
+        try:
+            self._session = session = RUN.session_for(self._settings, run_logger, kwargs)
+            session.register(self.number, self)
+            is_debugging = bool(getattr(run_logger, "log_debug", False))
+            self._setup_pending = session.link.call_step(
+                self._create_call(scenario, is_debugging), self._setup_call(kwargs)
+            )
+        except (RemoteError, KeysError, CannotTravelError) as error:  # to be raised when it is this action's turn
+            self._setup_error = error
+
+    def _begun_setup(self) -> tuple[RemoteSession, Pending]:
+        if self._setup_error is not None or self._session is None or self._setup_pending is None:
+            raise self._setup_error or RuntimeError("the set-up has not begun")
+        return self._session, self._setup_pending
+
+    def _all_in_the_tree(self) -> list[RemoteNode]:
+        root: py_trees.behaviour.Behaviour = self
+        while root.parent is not None:
+            root = root.parent
+        return [node for node in root.iterate() if isinstance(node, RemoteNode)]
 
     def initialise(self) -> None:
         """Resolve the arguments of this activation, here and now, exactly as the engine would."""

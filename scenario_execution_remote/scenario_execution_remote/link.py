@@ -13,12 +13,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Any
 
 import zmq
 
 from .endpoint import Endpoint
 from .errors import RemoteError, RemoteProtocolError, SessionLostError, fault
+from .inbox import Inbox, Sink
 from .protocol import messages, wire
 from .protocol.client import ClientSession, Delivered, Event, Opened, Over
 from .protocol.frames import SESSION_ID_BYTES
@@ -27,20 +28,6 @@ from .transport import Connection, LinkChange, connect
 
 _PROGRAM = "scenario_execution"
 _CLOSE_LINGER_S = 1.0  # for the last frame, a BYE, to leave this machine after the link is closed
-
-
-class Sink(Protocol):
-    """Who takes what the worker sends by itself. Called in the link's thread, in the order of arrival."""
-
-    def log(self, record: messages.Log) -> None: ...
-    def output(self, chunk: messages.Output) -> None: ...
-    def feedback(self, change: messages.Feedback) -> None: ...
-    def write(self, write: messages.Write) -> None: ...
-    def answer(self, question: messages.Ask) -> bytes | None: ...
-    def registered_key(self, registration: messages.RegisteredKey) -> None: ...
-    def registered(self, registration: messages.Registered) -> None: ...
-    def trouble(self, text: str) -> None: ...
-    def foreign(self, value: object) -> object: ...
 
 
 class Pending:
@@ -119,23 +106,28 @@ class Link:
             | {name: version(name) for name in ("scenario-execution", "py-trees", "scenario-execution-remote")},
             silence_s=lost_after_s,
         )
+        self._inbox = Inbox(sink, self._finish, lambda body: self._machine.send(body))
         self._machine = ClientSession(secrets.token_bytes(SESSION_ID_BYTES), hello, lost_after_s)
         self._thread = threading.Thread(target=self._run, name=f"remote {endpoint}", daemon=True)
 
     # -- for the tree's thread ---------------------------------------------------------------------
 
-    def open(self, timeout_s: float) -> None:
-        """Connect and open the session.
+    def start(self, timeout_s: float) -> None:
+        """Begin to connect and to open the session; calls may be sent from now on. :meth:`wait_until_open` tells."""
+        self._deadline_s = time.monotonic() + timeout_s
+        self._thread.start()
+
+    def wait_until_open(self) -> None:
+        """Wait until the session is open.
 
         Raises:
             RemoteError: named for what went wrong, with the command that mends it.
         """
-        self._deadline_s = time.monotonic() + timeout_s
-        self._thread.start()
-        if not self._opened.wait(timeout_s + 1.0):  # connect keeps its deadline itself; this is for a machine gone slow
+        # connect keeps its deadline itself; the second more is for a machine gone slow
+        if not self._opened.wait(max(0.0, self._deadline_s - time.monotonic()) + 1.0):
             self.abort()
             raise self.failure or SessionLostError(
-                self.endpoint.text, silent_for_s=timeout_s, why="it did not open the session within setup_timeout"
+                self.endpoint.text, silent_for_s=self._lost_after_s, why="it did not open the session in time"
             )
         if self.failure is not None:
             raise self.failure
@@ -149,11 +141,26 @@ class Link:
         """Send calls in one message, in order; the pending one is the last.
 
         Args:
-            calls: ``messages`` of type Call, made with :meth:`next_number`.
+            calls: ``messages`` of type Call, numbered by :meth:`next_number`.
 
         Raises:
             CannotTravelError: an argument has no form on the wire.
         """
+        self.go_on()
+        return self._call(list(calls))
+
+    def call_step(self, *calls: Any) -> Pending:
+        """Like :meth:`call`, but nothing that the worker says later is handed out before :meth:`go_on`."""
+        self._inbox.pause_behind(calls[-1].call)
+        return self._call(list(calls))
+
+    def go_on(self) -> None:
+        """Hand out what comes behind the last step."""
+        if self._inbox.is_paused:
+            self._inbox.go_on()
+            self._wake()
+
+    def _call(self, calls: list[Any]) -> Pending:
         body = b"".join(wire.encode(call, self._sink.foreign) for call in calls)
         made = [Pending(call) for call in calls]
         with self._lock:
@@ -258,6 +265,7 @@ class Link:
             os.read(self._wake_in.fileno(), 4096)
         except BlockingIOError:
             pass
+        self._inbox.hand_out()
         while self._outbox:
             body = self._outbox.popleft()
             if body is None:
@@ -311,36 +319,16 @@ class Link:
         return False
 
     def _deliver(self, body: bytes | memoryview) -> None:
-        sink = self._sink
-        for message in wire.decode(body, wire.FROM_WORKER):
-            if isinstance(message, messages.Alive):
-                self.alive_s = time.monotonic()
-                continue
-            if isinstance(message, (messages.Result, messages.Ticked)):
-                with self._lock:
-                    pending = self._pending.pop(message.call, None)
-                if pending is not None:
-                    pending.finish(message, None)
-                continue
-            try:
-                if isinstance(message, messages.Log):
-                    sink.log(message)
-                elif isinstance(message, messages.Output):
-                    sink.output(message)
-                elif isinstance(message, messages.Feedback):
-                    sink.feedback(message)
-                elif isinstance(message, messages.Write):
-                    sink.write(message)
-                elif isinstance(message, messages.Ask):
-                    answer = sink.answer(message)
-                    if answer is not None:
-                        self._machine.send(answer)
-                elif isinstance(message, messages.RegisteredKey):
-                    sink.registered_key(message)
-                elif isinstance(message, messages.Registered):
-                    sink.registered(message)
-            except Exception as error:  # noqa: BLE001 - the sink runs the user's own logger and streams
-                sink.trouble(f"a message of the server could not be handled: {error!r}")
+        arrived = wire.decode(body, wire.FROM_WORKER)
+        if any(isinstance(message, messages.Alive) for message in arrived):
+            self.alive_s = time.monotonic()
+        self._inbox.put(arrived)
+
+    def _finish(self, answer: messages.Result | messages.Ticked) -> None:
+        with self._lock:
+            pending = self._pending.pop(answer.call, None)
+        if pending is not None:
+            pending.finish(answer, None)
 
     def _error_for(self, over: Over) -> RemoteError:
         if over.reason == "lost":
@@ -351,6 +339,7 @@ class Link:
 
     def _fail(self, error: RemoteError) -> None:
         """The session is over; whoever waits is told. The first reason counts."""
+        self._inbox.hand_out(everything=True)
         with self._lock:
             if self.failure is None:
                 self.failure = error

@@ -35,23 +35,24 @@ class Run:
         self._numbers = itertools.count(1)
         self.budget = TickBudget(tick_period_s=0.1)  # the engine's default, until a set-up says otherwise
 
-    def enter_scenario(self, setup_kwargs: dict[str, Any]) -> int:
-        """The number of the scenario that is being set up; the one before it is over."""
+    def enter_scenario(self, setup_kwargs: dict[str, Any]) -> tuple[int, bool]:
+        """The number of the scenario that is being set up, and whether it is a new one; then the last one is over."""
         registry = setup_kwargs.get("process_registry")
-        if self._scenario == 0 or registry is not self._registry:
+        is_new = self._scenario == 0 or registry is not self._registry
+        if is_new:
             if self._scenario:
                 self._end_scenario()
             self._registry = registry
             self._scenario += 1
             self.budget = TickBudget(setup_kwargs.get("tick_period") or 0.1)
-        return self._scenario
+        return self._scenario, is_new
 
     def new_action(self) -> int:
         """A number for an action, unique in this process."""
         return next(self._numbers)
 
     def session_for(self, settings: RemoteSettings, logger: Any, setup_kwargs: dict[str, Any]) -> RemoteSession:
-        """The open session with the server of *settings*; one per server and run.
+        """The session with the server of *settings*, open or on its way; one per server and run.
 
         Raises:
             RemoteError: it cannot be opened; named for what went wrong.
@@ -61,7 +62,7 @@ class Run:
         session = self._sessions.get(key)
         if session is None or session.link.is_over:
             session = RemoteSession(settings, logger, self.budget)
-            session.link.open(settings.setup_timeout_s)
+            session.link.start(settings.setup_timeout_s)
             self._sessions[key] = session
         session.enter(logger, self.budget, setup_kwargs)
         return session

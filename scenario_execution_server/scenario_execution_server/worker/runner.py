@@ -42,6 +42,7 @@ class Scenario:
     process_registry: SharedProcessRegistry
     host_clock: HostClock = field(default_factory=HostClock)
     clock: ScenarioClock = field(default_factory=ScenarioClock)
+    setup_fault: messages.Fault | None = None  # as in a tree, nothing is set up behind an action whose set-up raised
 
 
 @dataclass
@@ -68,6 +69,7 @@ class Runner:
         self._handles = handles
         self._actions: dict[int, Hosted] = {}
         self._scenarios: dict[int, Scenario] = {}
+        self._places: dict[int, Scenario] = {}  # action -> the scenario it belongs to
         self._processes: dict[int, Any] = {}  # token -> what an action has put into a process registry
         self._standing = StandingTicks()
         self._in_call: int | None = None  # action whose call is running in the main thread
@@ -88,10 +90,28 @@ class Runner:
         action = getattr(call, "action", None)
         if action is not None:
             self._standing.drop(action)
-        result = self._do(call)
+        result = self._do_in_order(call) if isinstance(call, (messages.Create, messages.Setup)) else self._do(call)
         if isinstance(call, messages.Tick) and call.period_s is not None and _is_running(result):
             self._standing.add(replace(call, arguments=None), time.monotonic())
             return None
+        return result
+
+    def _do_in_order(self, call: messages.Create | messages.Setup) -> messages.Result:
+        """Create or set up an action, unless one before it in the scenario has raised: then answer with that."""
+        if isinstance(call, messages.Create):
+            scenario = self._scenarios.setdefault(
+                call.scenario, Scenario(SharedProcessRegistry(self._conversation, self._processes))
+            )
+            self._places[call.action] = scenario
+        place = self._places.get(call.action)
+        if place is not None and place.setup_fault is not None:
+            fault = place.setup_fault
+            return messages.Result(
+                call=call.call, status=None, stopped=False, feedback="", fault=fault, value=None, nodes=[]
+            )
+        result = self._do(call)
+        if place is not None:
+            place.setup_fault = result.fault
         return result
 
     def wait_s(self) -> float | None:
@@ -160,8 +180,6 @@ class Runner:
         instance._set_base_properities(call.name, model, logger)
         if isinstance(instance, BaseActionSubtree) and hasattr(instance, "create_subtree"):
             instance.create_subtree()
-        if call.scenario not in self._scenarios:
-            self._scenarios[call.scenario] = Scenario(SharedProcessRegistry(self._conversation, self._processes))
         self._actions[call.action] = Hosted(instance=instance, model=model, scenario=call.scenario, logger=logger)
         return None, False
 
@@ -255,7 +273,7 @@ class Runner:
         for number in numbers:
             self._log_fault(self._do(messages.Shutdown(call=0, action=number)))
             self._standing.drop(number)
-            del self._actions[number]
+            del self._actions[number], self._places[number]
         self._scenarios.pop(scenario, None)
 
     def _find(self, action: int) -> Hosted:

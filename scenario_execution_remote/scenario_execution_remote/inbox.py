@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a worker says, handed out in order, and no further than the tree has come.
+
+The set-up of all actions of a server is sent at once, so that it costs one round trip and not one for each. What an
+action logs, writes or asks in its ``setup()`` must still not show before the tree has reached that action. So the inbox
+pauses behind the result of each set-up until somebody waits for the next one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from .protocol import messages
+
+
+class Sink(Protocol):
+    """Who takes what the worker says by itself. Called in the link's thread, in the order of arrival."""
+
+    def log(self, record: messages.Log) -> None: ...
+    def output(self, chunk: messages.Output) -> None: ...
+    def feedback(self, change: messages.Feedback) -> None: ...
+    def write(self, write: messages.Write) -> None: ...
+    def registered_key(self, registration: messages.RegisteredKey) -> None: ...
+    def registered(self, registration: messages.Registered) -> None: ...
+    def answer(self, question: messages.Ask) -> bytes | None: ...
+    def trouble(self, text: str) -> None: ...
+    def foreign(self, value: object) -> object: ...
+
+
+class Inbox:
+    """The messages of one worker on their way to a sink. All methods but :meth:`go_on` belong to the link's thread.
+
+    Args:
+        sink: Takes what the worker says by itself.
+        finish: Takes the answers to calls.
+        send: Sends the answer to a worker's question.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        finish: Callable[[messages.Result | messages.Ticked], None],
+        send: Callable[[bytes], None],
+    ) -> None:
+        self._sink = sink
+        self._finish = finish
+        self._send = send
+        self._waiting: deque[Any] = deque()
+        self._steps: set[int] = set()
+        self._is_paused = False
+
+    def pause_behind(self, call: int) -> None:
+        """Hand out nothing behind the answer to *call*, until :meth:`go_on`. To be called before it is sent."""
+        self._steps.add(call)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether what has arrived is held back."""
+        return self._is_paused
+
+    def go_on(self) -> None:
+        """Somebody waits for what comes next; from any thread. :meth:`hand_out` has to be called afterwards."""
+        self._is_paused = False
+
+    def put(self, arrived: list[Any]) -> None:
+        """Take what has arrived, and hand out what may be."""
+        self._waiting.extend(arrived)
+        self.hand_out()
+
+    def hand_out(self, *, everything: bool = False) -> None:
+        """Hand out what may be, or all there is."""
+        while self._waiting and (everything or not self._is_paused):
+            message = self._waiting.popleft()
+            if isinstance(message, (messages.Result, messages.Ticked)):
+                if message.call in self._steps:
+                    self._steps.discard(message.call)
+                    self._is_paused = bool(self._steps)
+                self._finish(message)
+                continue
+            try:
+                self._hand_to_sink(message)
+            except Exception as error:  # noqa: BLE001 - the sink runs the user's own logger and streams
+                self._sink.trouble(f"a message of the server could not be handled: {error!r}")
+
+    def _hand_to_sink(self, message: Any) -> None:
+        sink = self._sink
+        if isinstance(message, messages.Log):
+            sink.log(message)
+        elif isinstance(message, messages.Output):
+            sink.output(message)
+        elif isinstance(message, messages.Feedback):
+            sink.feedback(message)
+        elif isinstance(message, messages.Write):
+            sink.write(message)
+        elif isinstance(message, messages.RegisteredKey):
+            sink.registered_key(message)
+        elif isinstance(message, messages.Registered):
+            sink.registered(message)
+        elif isinstance(message, messages.Ask):
+            answer = sink.answer(message)
+            if answer is not None:
+                self._send(answer)
