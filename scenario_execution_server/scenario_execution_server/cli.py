@@ -57,18 +57,25 @@ class _GroupedCommand(click.Command):
             formatter.write_dl([record for record in records if record is not None])
 
 
+class _Option(click.Option):
+    """Takes the text of its variable as it is; click 8.2.0 and 8.2.1 switch a flag on whatever its variable says."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """The first of its variables that is not empty."""
+        return next((value for name in self.envvar or () if (value := os.environ.get(name))), None)
+
+
 def _click_option(option: Option) -> click.Option:
-    kinds: dict[type, Any] = {Path: click.Path(path_type=Path)}
     text = option.help
     if option.default_text:
         text += f" Default: {option.default_text}."
-    kind: Any = _octal if option.field == "socket_mode" else kinds.get(option.type, option.type)
-    if option.field == "log_level":
-        kind = click.Choice(LOG_LEVELS)
-    return click.Option(
+    kinds: dict[str, Any] = {"socket_mode": _octal, "log_level": click.Choice(LOG_LEVELS)}
+    kind = kinds.get(option.field, click.Path(path_type=Path) if option.type is Path else option.type)
+    is_flag = option.type is bool
+    return _Option(
         [option.flag, option.field],
-        type=kind,
-        is_flag=option.type is bool,
+        type=None if is_flag else kind,  # click 8.2.0 and 8.2.1 take a flag with a type for not given
+        is_flag=is_flag,
         default=option.default,
         envvar=list(option.environment),
         help=text,

@@ -37,10 +37,15 @@ def _row(option: Option) -> str:
     return f"| `{usage}` | {names} | {default} | {option.help} |"
 
 
-def _exit_codes() -> Iterator[tuple[int, str]]:
+def _exit_codes() -> Iterator[tuple[int | str, str]]:
     yield 0, "It was told to stop (SIGTERM, SIGINT, `--once`, `--connect-timeout`), and all sessions have ended."
     yield 1, "A mistake in the server itself; please report it."
-    kinds: list[type[KeysError] | type[ServerError]] = [*ServerError.__subclasses__(), *KeysError.__subclasses__()]
-    for kind in sorted(kinds, key=lambda kind: kind.exit_code):
-        meaning = (kind.__doc__ or "").splitlines()[0]
-        yield kind.exit_code, meaning.replace("``", "`")
+    kinds = sorted(ServerError.__subclasses__(), key=lambda kind: kind.exit_code)
+    yield kinds[0].exit_code, _meaning(kinds[0])
+    yield f"{KeysError.exit_code} to {ServerError.exit_code - 1}", "A key cannot be used: [keys](keys.md#exit-codes)."
+    for kind in kinds[1:]:
+        yield kind.exit_code, _meaning(kind)
+
+
+def _meaning(kind: type[ServerError]) -> str:
+    return (kind.__doc__ or "").splitlines()[0].replace("``", "`")

@@ -75,6 +75,13 @@ def test_every_option_can_be_given_on_the_command_line_and_in_the_environment(se
     assert getattr(settings_of(), option.field) == option.default
 
 
+@pytest.mark.parametrize("off", ["0", "false", "no", "off", ""])
+def test_a_flag_that_its_variable_switches_off_is_off(settings_of: Any, off: str) -> None:
+    for option in options():
+        if option.type is bool:
+            assert getattr(settings_of(**{option.environment[0]: off}), option.field) is False
+
+
 def test_the_command_line_counts_before_the_environment(settings_of: Any) -> None:
     assert settings_of("--port", "1", SCENARIO_EXECUTION_SERVER_PORT="2").port == 1
 
