@@ -294,7 +294,7 @@ def test_two_signals_end_it_too(tmp_path: Path) -> None:
 def test_insecure_warns_at_start(tmp_path: Path) -> None:
     with running(tmp_path, "--port", "0", "--host", "0.0.0.0", "--insecure", "--log-level", "warning") as server:
         _, lines = server.end(signal.SIGTERM)
-    assert lines[0] == "WARNING anybody who reaches this server can run programs as this user (--insecure)"
+    assert lines[:1] == ["WARNING anybody who reaches this server can run programs as this user (--insecure)"], lines
     assert lines[1].startswith("INFO listening on tcp://0.0.0.0:")
 
 
