@@ -252,6 +252,8 @@ class LocalLauncher:
 
     def exits(self) -> list[Exit]:
         """See ``Launcher.exits``."""
+        if not self._wait(0.0):  # a front asks in every turn of its loop, and nothing changes without a descriptor
+            return []
         self._fork_server.read()
         for session in self._sessions.values():
             session.control.read()
@@ -273,10 +275,7 @@ class LocalLauncher:
             self.stop(session.handle, 0.0)
         give_up_at = time.monotonic() + _CLOSE_LIMIT_S
         while self._sessions and (left_s := give_up_at - time.monotonic()) > 0:
-            poll = select.poll()
-            for fd in self.fds():
-                poll.register(fd, select.POLLIN)
-            poll.poll(left_s * 1000)
+            self._wait(left_s)
             self.exits()
         for session in list(self._sessions.values()):
             self._forget(session)
@@ -284,6 +283,13 @@ class LocalLauncher:
         self._helper.shutdown()
         os.close(self._notice)
         kin.disown()
+
+    def _wait(self, timeout_s: float) -> bool:
+        """Whether there is something for ``exits`` to read, or comes within this time."""
+        poll = select.poll()
+        for fd in self.fds():
+            poll.register(fd, select.POLLIN)
+        return bool(poll.poll(timeout_s * 1000))
 
     def _make_folder(self, session: str) -> Path:
         # Not the whole name: it is what a client proves its session by, and workers see each other's folders.

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,19 @@ from tests.support.sessions import (
     is_there,
     next_exit,
     next_exits,
+    own_children,
     program_path,
     running_launcher,
     zombies,
 )
 from tests.support.waiting import wait_until
 
-SOURCE = "import session_programs; session_programs."
+
+@pytest.fixture(scope="module")
+def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalLauncher]:
+    """One for the tests that leave it as it was."""
+    with running_launcher(tmp_path_factory.mktemp("sessions")) as running:
+        yield running
 
 
 def open_fds(pid: int | str = "self") -> int:
@@ -74,53 +81,55 @@ def test_a_worker_that_calls_sys_exit_with_words_is_heard(tmp_path: Path) -> Non
         assert (ended.code, ended.output) == (1, b"leaving with these words\n")
 
 
-def test_a_worker_that_aborts_is_told_from_one_that_exits(tmp_path: Path) -> None:
-    with running_launcher(tmp_path / "base") as launcher:
-        worker = Worker(launcher)
-        worker.tell("os.abort()")
-        ended = next_exit(launcher)
-        worker.leave()
-        assert (ended.reason, ended.code, ended.signal) == (ExitReason.CRASHED, None, signal.SIGABRT)
-        assert "SIGABRT" in ended.detail
+def test_a_status_too_large_for_a_process_is_cut_to_what_the_kernel_keeps(launcher: LocalLauncher) -> None:
+    worker = Worker(launcher)
+    worker.tell("sys.exit(2**70 + 5)")
+    assert next_exit(launcher).code == 5
+    worker.leave()
 
 
-def test_a_worker_that_hangs_is_killed_when_its_grace_is_over(tmp_path: Path) -> None:
-    with running_launcher(tmp_path / "base") as launcher:
-        worker = Worker(launcher)
-        worker.tell("hang()")
-        ended = worker.end(grace_s=0.1)
-        assert (ended.reason, ended.code, ended.signal) == (ExitReason.KILLED, None, signal.SIGKILL)
-        assert not worker.handle.folder.exists()
+def test_a_worker_that_aborts_is_told_from_one_that_exits(launcher: LocalLauncher) -> None:
+    worker = Worker(launcher)
+    worker.tell("os.abort()")
+    ended = next_exit(launcher)
+    worker.leave()
+    assert (ended.reason, ended.code, ended.signal) == (ExitReason.CRASHED, None, signal.SIGABRT)
+    assert "SIGABRT" in ended.detail
 
 
-def test_a_worker_may_use_its_grace_to_end_by_itself(tmp_path: Path) -> None:
-    with running_launcher(tmp_path / "base") as launcher:
-        worker = Worker(launcher)
-        launcher.stop(worker.handle, 10.0)
-        assert worker.ask("'still here'") == "still here"
-        worker.leave()
-        assert next_exit(launcher).reason is ExitReason.FINISHED
+def test_a_worker_that_hangs_is_killed_when_its_grace_is_over(launcher: LocalLauncher) -> None:
+    worker = Worker(launcher)
+    worker.tell("hang()")
+    ended = worker.end(grace_s=0.1)
+    assert (ended.reason, ended.code, ended.signal) == (ExitReason.KILLED, None, signal.SIGKILL)
+    assert not worker.handle.folder.exists()
 
 
-def test_stopping_again_is_harmless_and_the_earliest_deadline_counts(tmp_path: Path) -> None:
-    with running_launcher(tmp_path / "base") as launcher:
-        worker = Worker(launcher)
-        worker.tell("hang()")
-        for grace_s in (600.0, 0.0, 600.0):
-            launcher.stop(worker.handle, grace_s)
-        assert next_exit(launcher).reason is ExitReason.KILLED
-        launcher.stop(worker.handle, 0.0)
-        assert launcher.exits() == []
-        worker.leave()
+def test_a_worker_may_use_its_grace_to_end_by_itself(launcher: LocalLauncher) -> None:
+    worker = Worker(launcher)
+    launcher.stop(worker.handle, 10.0)
+    assert worker.ask("'still here'") == "still here"
+    worker.leave()
+    assert next_exit(launcher).reason is ExitReason.FINISHED
 
 
-def test_a_session_stopped_at_once_after_its_start_still_ends_once(tmp_path: Path) -> None:
-    with running_launcher(tmp_path / "base") as launcher:
-        worker = Worker(launcher)
-        launcher.stop(worker.handle, 0.0)
-        assert next_exit(launcher).session == worker.name
-        assert launcher.exits() == []
-        worker.leave()
+def test_stopping_again_is_harmless_and_the_earliest_deadline_counts(launcher: LocalLauncher) -> None:
+    worker = Worker(launcher)
+    worker.tell("hang()")
+    for grace_s in (600.0, 0.0, 600.0):
+        launcher.stop(worker.handle, grace_s)
+    assert next_exit(launcher).reason is ExitReason.KILLED
+    launcher.stop(worker.handle, 0.0)
+    assert launcher.exits() == []
+    worker.leave()
+
+
+def test_a_session_stopped_at_once_after_its_start_still_ends_once(launcher: LocalLauncher) -> None:
+    worker = Worker(launcher)
+    launcher.stop(worker.handle, 0.0)
+    assert next_exit(launcher).session == worker.name
+    assert launcher.exits() == []
+    worker.leave()
 
 
 def test_many_sessions_at_once_each_end_exactly_once(tmp_path: Path) -> None:
@@ -136,48 +145,42 @@ def test_many_sessions_at_once_each_end_exactly_once(tmp_path: Path) -> None:
         assert list((tmp_path / "base").iterdir()) == []
 
 
-def test_fifty_sessions_leave_no_descriptor_and_no_zombie(tmp_path: Path) -> None:
-    with running_launcher(tmp_path / "base") as launcher:
-        zygote = launcher.zygote_pid
-        assert zygote is not None
+def test_fifty_sessions_leave_no_descriptor_and_no_zombie(launcher: LocalLauncher) -> None:
+    zygote = launcher.zygote_pid
+    assert zygote is not None
+    Worker(launcher).end()
+    before = open_fds(), open_fds(zygote), own_children()
+    for _ in range(50):
         Worker(launcher).end()
-        before = open_fds(), open_fds(zygote)
-        for _ in range(50):
-            Worker(launcher).end()
-        assert (open_fds(), open_fds(zygote)) == before
-        assert children(os.getpid()) == [zygote]
-        assert children(zygote) == []
-    assert not is_there(zygote)
+    assert (open_fds(), open_fds(zygote), own_children()) == before
+    assert children(zygote) == []
     assert zombies() == []
 
 
-def test_a_worker_that_writes_more_than_anybody_reads_is_ended_and_its_output_bounded(tmp_path: Path) -> None:
-    with running_launcher(tmp_path / "base") as launcher:
-        worker = Worker(launcher)
-        worker.tell("write('x' * 1000, times=1000)")
-        ended = worker.end(grace_s=0.1)
-        assert ended.reason is ExitReason.KILLED
-        assert 0 < len(ended.output) <= 64 * 1024
+def test_a_worker_that_writes_more_than_anybody_reads_is_ended_and_its_output_bounded(launcher: LocalLauncher) -> None:
+    worker = Worker(launcher)
+    worker.tell("write('x' * 1000, times=1000)")
+    ended = worker.end(grace_s=0.1)
+    assert ended.reason is ExitReason.KILLED
+    assert 0 < len(ended.output) <= 64 * 1024
 
 
-def test_a_worker_that_writes_much_and_dies_ends_like_any_other(tmp_path: Path) -> None:
-    with running_launcher(tmp_path / "base") as launcher:
-        worker = Worker(launcher)
-        worker.ask("read_outputs()")
-        worker.tell("(write('x' * 1000, times=1000), os.abort())")
-        ended = next_exit(launcher)
-        worker.leave()
-        assert ended.signal == signal.SIGABRT
-        assert len(ended.output) <= 64 * 1024
+def test_a_worker_that_writes_much_and_dies_ends_like_any_other(launcher: LocalLauncher) -> None:
+    worker = Worker(launcher)
+    worker.ask("read_outputs()")
+    worker.tell("(write('x' * 1000, times=1000), os.abort())")
+    ended = next_exit(launcher)
+    worker.leave()
+    assert ended.signal == signal.SIGABRT
+    assert len(ended.output) <= 64 * 1024
 
 
-def test_what_a_dead_worker_wrote_last_is_in_its_exit(tmp_path: Path) -> None:
-    with running_launcher(tmp_path / "base") as launcher:
-        worker = Worker(launcher)
-        worker.tell("(os.write(1, b'to stdout\\n'), os.write(2, b'to stderr\\n'), os._exit(7))")
-        ended = next_exit(launcher)
-        worker.leave()
-        assert (ended.code, ended.output) == (7, b"to stdout\nto stderr\n")
+def test_what_a_dead_worker_wrote_last_is_in_its_exit(launcher: LocalLauncher) -> None:
+    worker = Worker(launcher)
+    worker.tell("(os.write(1, b'to stdout\\n'), os.write(2, b'to stderr\\n'), os._exit(7))")
+    ended = next_exit(launcher)
+    worker.leave()
+    assert (ended.code, ended.output) == (7, b"to stdout\nto stderr\n")
 
 
 @pytest.mark.parametrize(
@@ -209,6 +212,7 @@ def test_a_module_that_starts_a_thread_when_imported_is_refused(
 
 
 def test_a_killed_fork_server_is_replaced_and_running_sessions_go_on(tmp_path: Path) -> None:
+    others = own_children()
     with running_launcher(tmp_path / "base") as launcher:
         survivor = Worker(launcher)
         survivor.ask("0")
@@ -222,7 +226,7 @@ def test_a_killed_fork_server_is_replaced_and_running_sessions_go_on(tmp_path: P
         assert survivor.ask("2 + 2") == 4
         assert survivor.end(grace_s=5.0).reason is ExitReason.FINISHED
         assert newcomer.end(grace_s=5.0).reason is ExitReason.FINISHED
-        assert children(os.getpid()) == [launcher.zygote_pid]
+        assert own_children() - others == {launcher.zygote_pid}
 
 
 def test_a_session_waiting_in_the_queue_of_a_killed_fork_server_is_started_by_the_next(tmp_path: Path) -> None:
@@ -289,27 +293,28 @@ def test_a_session_without_descriptors_to_spare_is_refused_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("name", ["", "../../etc", "ABCDEF0123", "0123", "0" * 200, "01234567\n"])
-def test_a_name_that_is_no_session_is_refused(tmp_path: Path, name: str) -> None:
-    with running_launcher(tmp_path / "base") as launcher, pytest.raises(ValueError, match="hexadecimal"):
+def test_a_name_that_is_no_session_is_refused(launcher: LocalLauncher, name: str) -> None:
+    with pytest.raises(ValueError, match="hexadecimal"):
         launcher.start(name)
 
 
-def test_a_session_that_is_there_is_not_started_again(tmp_path: Path) -> None:
-    with running_launcher(tmp_path / "base") as launcher:
-        worker = Worker(launcher)
-        with pytest.raises(LauncherError, match="a session of this name"):
-            launcher.start(worker.name)
-        worker.end()
+def test_a_session_that_is_there_is_not_started_again(launcher: LocalLauncher) -> None:
+    worker = Worker(launcher)
+    with pytest.raises(LauncherError, match="a session of this name"):
+        launcher.start(worker.name)
+    worker.end()
 
 
 def test_closing_ends_every_session_and_the_fork_server(tmp_path: Path) -> None:
+    others = own_children()
     with running_launcher(tmp_path / "base") as launcher:
         workers = [Worker(launcher) for _ in range(3)]
         pids = [pid for worker in workers for pid in (worker.worker_pid, worker.shepherd_pid)]
         for worker in workers:
             worker.tell("hang()")
         launcher.close()
-        assert [pid for pid in (*pids, *children(os.getpid())) if is_there(pid)] == []
+        assert [pid for pid in pids if is_there(pid)] == []
+        assert own_children() == others
         assert list((tmp_path / "base").iterdir()) == []
         with pytest.raises(LauncherError, match="closed"):
             launcher.start("00" * 16)
@@ -337,7 +342,7 @@ def test_two_launchers_in_one_process_leave_each_other_alone(tmp_path: Path) -> 
         assert zygote is not None
         os.kill(zygote, signal.SIGKILL)  # now the second session's shepherd is a child of this process
         shepherd = second.shepherd_pid
-        wait_until(lambda: shepherd in children(os.getpid()))
+        wait_until(lambda: shepherd in own_children())
         os.kill(first.shepherd_pid, signal.SIGKILL)
         assert next_exit(one).reason is ExitReason.LOST
         first.leave()
@@ -371,16 +376,15 @@ def test_a_server_whose_imports_are_shadowed_by_the_current_folder_is_not_led_as
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_poll_set_is_quiet_while_nothing_happens(tmp_path: Path) -> None:
-    with running_launcher(tmp_path / "base") as launcher:
-        worker = Worker(launcher)
-        worker.ask("0")
-        wait_until(lambda: launcher.pids(worker.handle)[1] is not None or launcher.exits())
-        poll = select.poll()
-        for fd in launcher.fds():
-            poll.register(fd, select.POLLIN)
-        assert poll.poll(0) == []
-        worker.end()
+def test_the_poll_set_is_quiet_while_nothing_happens(launcher: LocalLauncher) -> None:
+    worker = Worker(launcher)
+    worker.ask("0")
+    wait_until(lambda: launcher.pids(worker.handle)[1] is not None or launcher.exits())
+    poll = select.poll()
+    for fd in launcher.fds():
+        poll.register(fd, select.POLLIN)
+    assert poll.poll(0) == []
+    worker.end()
 
 
 def test_the_measurement_of_latencies_measures() -> None:

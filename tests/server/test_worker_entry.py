@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from scenario_execution_server.launcher import LocalLauncher
 from tests.support.sessions import Worker, program_path, running_launcher
 
 SIGNALS_AS_PYTHON_HAS_THEM = {
@@ -21,14 +22,20 @@ SIGNALS_AS_PYTHON_HAS_THEM = {
 }
 
 
+@pytest.fixture(scope="module")
+def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalLauncher]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SCENARIO_EXECUTION_KEYS_DIR", "a secret place")
+        environment.setenv("SOME_SETTING_OF_THE_USER", "kept")
+        with running_launcher(tmp_path_factory.mktemp("sessions")) as running:
+            yield running
+
+
 @pytest.fixture
-def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
-    monkeypatch.setenv("SCENARIO_EXECUTION_KEYS_DIR", "a secret place")
-    monkeypatch.setenv("SOME_SETTING_OF_THE_USER", "kept")
-    with running_launcher(tmp_path / "base") as launcher:
-        started = Worker(launcher)
-        yield started
-        started.end()
+def worker(launcher: LocalLauncher) -> Iterator[Worker]:
+    started = Worker(launcher)
+    yield started
+    started.end()
 
 
 def test_it_leads_a_session_and_a_group_of_its_own(worker: Worker) -> None:
@@ -91,12 +98,11 @@ def test_its_umask_is_the_servers(tmp_path: Path) -> None:
         os.umask(before)
 
 
-def test_two_workers_draw_different_random_numbers(tmp_path: Path) -> None:
-    with running_launcher(tmp_path / "base") as launcher:
-        workers = [Worker(launcher) for _ in range(2)]
-        assert len({worker.ask("facts()")["random"] for worker in workers}) == 2
-        for worker in workers:
-            worker.end()
+def test_two_workers_draw_different_random_numbers(launcher: LocalLauncher) -> None:
+    workers = [Worker(launcher) for _ in range(2)]
+    assert len({worker.ask("facts()")["random"] for worker in workers}) == 2
+    for worker in workers:
+        worker.end()
 
 
 def test_its_signals_are_those_of_a_fresh_python(worker: Worker) -> None:
@@ -110,6 +116,7 @@ def test_its_signals_are_those_of_a_fresh_python_even_when_the_servers_are_not(t
     program = """
 import signal, sys
 from pathlib import Path
+from scenario_execution_server.launcher import LocalLauncher
 from tests.support.sessions import Worker, running_launcher
 for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGCHLD):
     signal.signal(number, signal.SIG_IGN)

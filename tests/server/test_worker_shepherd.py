@@ -20,6 +20,7 @@ from tests.support.sessions import (
     left_behind,
     next_exit,
     next_exits,
+    own_children,
     running_launcher,
     zombies,
 )
@@ -67,6 +68,7 @@ def test_nothing_is_left_of_a_session_however_its_worker_ends(
 
 
 def test_nothing_is_left_of_a_session_whose_shepherd_is_killed(tmp_path: Path, marks: Path) -> None:
+    others = own_children()
     with running_launcher(tmp_path / "base") as launcher:
         worker = worker_with_everything(launcher, marks)
         bystander = Worker(launcher)
@@ -77,12 +79,13 @@ def test_nothing_is_left_of_a_session_whose_shepherd_is_killed(tmp_path: Path, m
         assert left_behind(marks) == {}
         assert (ended.session, ended.reason) == (worker.name, ExitReason.LOST)
         assert not worker.handle.folder.exists()
-        assert children(os.getpid()) == [launcher.zygote_pid]
+        assert own_children() - others == {launcher.zygote_pid}
         assert bystander.ask("1 + 1") == 2
         bystander.end()
 
 
 def test_nothing_is_left_of_a_session_whose_fork_server_and_shepherd_are_killed(tmp_path: Path, marks: Path) -> None:
+    others = own_children()
     with running_launcher(tmp_path / "base") as launcher:
         worker = worker_with_everything(launcher, marks)
         shepherd, zygote = worker.shepherd_pid, launcher.zygote_pid
@@ -93,7 +96,7 @@ def test_nothing_is_left_of_a_session_whose_fork_server_and_shepherd_are_killed(
         worker.leave()
         assert left_behind(marks) == {}
         assert ended.reason is ExitReason.LOST
-        assert children(os.getpid()) == []
+        assert own_children() == others
 
 
 def test_several_sessions_that_lose_their_shepherds_at_once_each_end_once(tmp_path: Path, marks: Path) -> None:
@@ -162,12 +165,13 @@ def test_a_fronts_death_gives_the_worker_time_to_end_by_itself(tmp_path: Path, m
     farewell = tmp_path / "farewell"
     # the channel ends with the front; what stands after the loop that reads it is a worker's clean-up
     then = f"__import__('atexit') and _channel.receive() or Path({str(farewell)!r}).write_text('done')"
+    others = own_children()
     with adopting_orphans():
         front = FrontProcess(tmp_path / "base", marks, lost_grace_s=10.0, then=then)
         front.kill("front")
         wait_until(farewell.exists)
         wait_until(lambda: not left_behind(marks) and not list((tmp_path / "base").iterdir()))
-        _expect_to_inherit(front, "shepherd", "zygote")
+        _expect_to_inherit(front, others, "shepherd", "zygote")
         front.close()
 
 
@@ -175,11 +179,12 @@ def test_a_fronts_death_gives_the_worker_time_to_end_by_itself(tmp_path: Path, m
 def test_nothing_is_left_when_the_front_is_killed_while_its_worker_blocks(
     tmp_path: Path, marks: Path, killed: tuple[str, ...]
 ) -> None:
+    others = own_children()
     with adopting_orphans():
         front = FrontProcess(tmp_path / "base", marks, lost_grace_s=0.05, then="hang()")
         front.kill(*killed)
         wait_until(lambda: not left_behind(marks) and not list((tmp_path / "base").iterdir()))
-        _expect_to_inherit(front, "shepherd", "zygote")
+        _expect_to_inherit(front, others, "shepherd", "zygote")
         front.close()
 
 
@@ -187,6 +192,7 @@ def test_nothing_is_left_when_the_front_is_killed_while_its_worker_blocks(
 def test_nothing_is_left_for_process_one_when_another_process_is_killed(
     tmp_path: Path, marks: Path, killed: tuple[str, ...]
 ) -> None:
+    others = own_children()
     with adopting_orphans():
         front = FrontProcess(tmp_path / "base", marks, lost_grace_s=0.05, then="hang()")
         front.kill(*killed)
@@ -194,14 +200,14 @@ def test_nothing_is_left_for_process_one_when_another_process_is_killed(
         assert left_behind(marks) == {}
         assert told["reason"] == ("crashed" if killed == ("worker",) else "lost")
         assert told["children"] == ([] if "zygote" in killed else [front.pids["zygote"]])
-        _expect_to_inherit(front)
+        _expect_to_inherit(front, others)
         front.close()
 
 
-def _expect_to_inherit(front: FrontProcess, *names: str) -> None:
+def _expect_to_inherit(front: FrontProcess, others: set[int], *names: str) -> None:
     """Of what the front left, only these may have come to this process; wait for them, so that none stays a zombie."""
     pids = {front.pids[name] for name in names}
-    adopted = set(children(os.getpid())) - {front.process.pid}
+    adopted = own_children() - others - {front.process.pid}
     assert adopted <= pids
     for pid in adopted:
         os.waitpid(pid, 0)

@@ -18,7 +18,7 @@ from typing import Any
 
 from scenario_execution_server.launcher import Exit, Handle, LocalLauncher
 from scenario_execution_server.worker.channel import FrameAssembler, encode_frame
-from scenario_execution_server.worker.processes import adopt_orphans, adopts_orphans, process_info
+from scenario_execution_server.worker.processes import adopt_orphans, adopts_orphans, children, process_info
 
 PROGRAMS = Path(__file__).parent / "programs"
 ANSWER_S = 10.0  # many times what any answer takes; a test that waits this long has failed
@@ -141,9 +141,13 @@ def left_behind(marks: Path) -> dict[str, list[int]]:
 
 def zombies() -> list[int]:
     """Dead children of this process that nobody has waited for."""
-    pids = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    infos = [process_info(int(pid)) for pid in pids]
+    infos = [process_info(pid) for pid in own_children()]
     return [info.pid for info in infos if info is not None and info.state == "Z"]
+
+
+def own_children() -> set[int]:
+    """The children of this process; some may be there before a test begins."""
+    return set(children(os.getpid()))
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def run_worker(
         try:
             _flush()
         finally:
-            os._exit(code)
+            os._exit(code & 0xFF)  # what the kernel keeps of it; more would be an error here, of all places
 
 
 def _tidy_interpreter(folder: Path) -> None:
@@ -95,7 +95,8 @@ def _text_stream(fd: int) -> io.TextIOWrapper:
 
 def _call(main: WorkerMain, channel: socket.socket, session: str, folder: Path) -> int:
     try:
-        return main(channel, session, folder) or 0
+        result = main(channel, session, folder)
+        return result if isinstance(result, int) else 0
     except SystemExit as error:
         if error.code is None or isinstance(error.code, int):
             return error.code or 0
