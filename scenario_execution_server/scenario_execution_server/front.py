@@ -174,8 +174,8 @@ class Front:
             self._send(listener, route, [_refusal(frame.session, RefusalCode.VERSION, why)])
             return
         session = self._open(listener, route, peer, (peer.identity, frame.session), dialect, hello.program)
-        if isinstance(session, str):
-            self._send(listener, route, [_refusal(frame.session, RefusalCode.LIMIT, session)])
+        if isinstance(session, messages.Refused):
+            self._send(listener, route, [_refusal(frame.session, RefusalCode(session.code), session.text)])
         else:
             self._continue(session, listener, route, frame)
 
@@ -197,18 +197,19 @@ class Front:
         # clients of the same user on the same host cannot share. See docs/decisions/0005-version-1-clients.md.
         key = (peer.identity, b"v1" + route)
         session = self._sessions.find(*key)
-        if session is None:
-            opened = self._open(listener, route, peer, key, LegacyDialect(time.monotonic()), "version 1 client")
-            if isinstance(opened, str):
-                error = wire.encode_map({"status": "error", "message": opened})
-                self._send(listener, route, [*envelope, error])
-                return
-            session = opened
+        dialect = LegacyDialect(time.monotonic()) if session is None else session.dialect
         if len(data) > _LEGACY_LIMIT_BYTES:
             data = memoryview(b"")
-        bodies, replies = session.dialect.receive(envelope, data, time.monotonic())
-        for body in bodies:
-            self._to_worker(session, body)
+        bodies, replies = dialect.receive(envelope, data, time.monotonic())
+        if session is None and bodies:  # a heartbeat, a reset of nothing and what is no request need no worker
+            opened = self._open(listener, route, peer, key, dialect, "version 1 client")
+            if isinstance(opened, messages.Refused):
+                replies = dialect.farewell(opened.code, opened.text)
+            else:
+                session = opened
+        if session is not None:
+            for body in bodies:
+                self._to_worker(session, body)
         for reply in replies:
             self._send(listener, route, reply)
 
@@ -228,13 +229,15 @@ class Front:
 
     def _open(
         self, listener: Any, route: bytes, peer: Any, key: SessionKey, dialect: Any, program: str
-    ) -> FrontSession | str:
+    ) -> FrontSession | messages.Refused:
         """Start a session, or say why not."""
         if self._is_stopping:
-            return "The server is stopping; try again when it is back."
+            text = "The server is stopping; try again when it is back."
+            return messages.Refused(code=RefusalCode.STOPPING.value, text=text)
         if self._sessions.is_full:
             limit = self._settings.max_sessions
-            return f"The server has its {limit} sessions already; end one, or raise --max-sessions."
+            text = f"The server has its {limit} sessions already; end one, or raise --max-sessions."
+            return messages.Refused(code=RefusalCode.LIMIT.value, text=text)
         name = key[1].hex()
         if self._sessions.named(name) is not None:  # two clients chose, or one copied, the same id: both are served
             name = secrets.token_hex(SESSION_ID_BYTES)
@@ -242,7 +245,8 @@ class Front:
             handle = self._launcher.start(name)
         except Exception as error:  # noqa: BLE001 - a launcher may be a plug-in; its fault must not end the others
             self._log.error("cannot start a worker session=%s client=%s why=%r", name, peer.name, str(error))
-            return f"The server could not start a worker: {error}"
+            text = f"The server could not start a worker: {error}"
+            return messages.Refused(code=RefusalCode.LIMIT.value, text=text)
         session: FrontSession = Session(
             key=key, peer=peer, route=route, door=listener, dialect=dialect, worker=FrontWorker(handle),
             started_s=time.monotonic(), alias=name,
