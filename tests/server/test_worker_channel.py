@@ -174,3 +174,18 @@ def test_threads_never_mix_their_frames(pair: Pair) -> None:
     for thread in threads:
         thread.join(10.0)
     assert sorted(found) == payloads
+
+
+def test_a_worker_can_wait_for_a_message_without_taking_it(pair: Pair) -> None:
+    front, worker = pair
+    assert not worker.wait(0.0)
+    front.send(b"one")
+    front.send(b"two")
+    assert worker.wait(10.0)
+    assert worker.receive() == b"one"
+    assert worker.wait(0.0)  # the second was read from the socket together with the first
+    assert worker.receive() == b"two"
+    assert not worker.wait(0.0)
+    front.close()
+    assert worker.wait(10.0)
+    assert worker.receive() is None
