@@ -24,6 +24,7 @@ from scenario_execution_remote.protocol.frames import (
 from scenario_execution_remote.protocol.stream import NumberedStream
 
 BEAT_INTERVAL_S = 1.0  # as often as version 1 clients do; silence is judged by multiples of it
+LEAST_BEAT_INTERVAL_S = 0.02  # for the shortest watchdog a server can have; less, and any server could keep us busy
 ROUND_TRIPS = 3  # the shortest of so many is the link's; a single one may have met a busy machine
 BEATS_PER_SILENCE = 5  # so many may be missed; fewer, and a laptop that changes its Wi-Fi cell looks dead
 
@@ -235,6 +236,7 @@ class ClientSession:
         if step is Step.WELCOME:
             welcome = wire.decode_one(frame.body, messages.Welcome)
             self.state = State.OPEN
+            self._beat_for(welcome.watchdog_s)
             return [Opened(welcome)]
         if step is Step.DELIVER:
             return self._deliver(frame)
@@ -244,6 +246,12 @@ class ClientSession:
             self.state = State.OPEN
             self._stream.rewind()
         return []
+
+    def _beat_for(self, watchdog_s: float) -> None:
+        """Beat often enough for the server as well, which ends a session after *watchdog_s* of silence."""
+        wanted_s = max(watchdog_s / BEATS_PER_SILENCE, LEAST_BEAT_INTERVAL_S)
+        self._beat_every_s = min(self._beat_every_s, wanted_s)
+        self._next_beat_s = min(self._next_beat_s, self._last_heard_s + self._beat_every_s)
 
     def _measure(self, answer: Kind, now_s: float) -> None:
         """Take the time of a beat's round trip; the first few follow each other at once, so that it is known early."""
