@@ -100,6 +100,8 @@ class RawClient:
         return Frame(kind=kind, session=self.session, seq=seq, ack=ack, body=body).encode()
 
     def send(self, kind: Kind, body: bytes = b"", **numbers: Any) -> None:
+        if kind is Kind.BEAT:
+            numbers.setdefault("seq", self.sent)
         self.socket.send(self.frame(kind, body, **numbers))
 
     def data(self, body: bytes) -> None:
@@ -201,7 +203,7 @@ class RawClient:
         return action
 
     def start_tick(self, action: int, arguments: dict[str, Any] | None = None) -> int:
-        return self.start_call(messages.Tick, action=action, arguments=arguments, now_s=None)
+        return self.start_call(messages.Tick, action=action, arguments=arguments, now_s=None, period_s=None)
 
     def tick(self, action: int, arguments: dict[str, Any] | None = None) -> messages.Result:
         return self.result(self.start_tick(action, arguments))

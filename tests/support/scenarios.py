@@ -27,6 +27,11 @@ def scenario(body: str, name: str = "test") -> str:
     return f"{HEAD}scenario {name}:\n    do serial:\n{inner.rstrip()}\n"
 
 
+def as_if_local(line: str) -> str:
+    """A line of the second run of a test, as the first one would say it if its action had no remote()."""
+    return re.sub(r" *with: *remote\(.*?\)", "", line).replace("client-2", "client-1")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How a run ended: the exit status, and everything it printed, without colours."""
