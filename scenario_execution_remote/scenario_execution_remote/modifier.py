@@ -30,7 +30,8 @@ class Remote(py_trees.decorators.Decorator):
         yield self
 
     def update(self) -> Status:
-        """The child's status."""
+        """The child's status, with its feedback, which a modifier above may show in place of its own."""
+        self.feedback_message = self.decorated.feedback_message
         status: Status = self.decorated.status
         return status
 
