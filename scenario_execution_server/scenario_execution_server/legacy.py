@@ -33,6 +33,8 @@ _ANSWERS: dict[str, Any] = {
     Question.PROCESS_COMPLETE.value: True,
 }
 
+PATIENCE_S = 30.0  # how long such a client waits for an answer at most
+
 
 class _BadRequest(ValueError):
     """The request is refused; the text goes to the client."""
@@ -68,14 +70,21 @@ class LegacyDialect:
 
     def __init__(self, now_s: float) -> None:
         self._last_heard_s = now_s
+        self._last_owed_s = now_s
         self._actions: dict[str, _Action] = {}
         self._next_action = itertools.count(1)
         self._next_call = itertools.count(1)
         self._waiting: dict[int, _Waiting] = {}
 
     def is_silent(self, now_s: float, limit_s: float) -> bool:
-        """Whether nothing has come from the client for *limit_s* seconds."""
-        return now_s - self._last_heard_s >= limit_s
+        """Whether nothing has come from the client for *limit_s* seconds, in which it could have spoken.
+
+        A client with a strict REQ socket cannot while it is owed an answer. So this time does not count, up to that
+        after which the client gives up.
+        """
+        if self._waiting and now_s - self._last_heard_s < PATIENCE_S:
+            self._last_owed_s = now_s
+        return now_s - max(self._last_heard_s, self._last_owed_s) >= limit_s
 
     def receive(self, envelope: Parts, data: bytes | memoryview, now_s: float) -> tuple[list[bytes], list[Parts]]:
         """Digest one request, whatever its bytes are.
