@@ -137,6 +137,9 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         tick = RUN.budget.enter(self.number, time.monotonic())
         session.waves.enter(self, tick)
         awaited = self._awaited
+        if awaited is not None and awaited.number == tick and awaited.has_left_running(self.number):
+            self._awaited = None  # the usual case: ticked along with one that came before it
+            return Status.RUNNING
         if awaited is None or awaited.has_missed(self.number) or (
             awaited.number != tick and awaited.has_left_running(self.number)
         ):  # fmt: skip
