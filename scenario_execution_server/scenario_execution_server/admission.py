@@ -8,18 +8,29 @@ handshake, the front at every message; a change of the set makes a new one, whic
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 
 from scenario_execution_keys.errors import KeyTextError
 from scenario_execution_keys.keypair import PublicKey
+from scenario_execution_keys.permissions import Permissions
 from scenario_execution_keys.trust import Client
+from scenario_execution_remote.protocol.messages import Permit
 from scenario_execution_server.config import DoorKind
-from scenario_execution_server.errors import NotEnrolledError, NotLocalError, RefusedError, UnknownPeerError
+from scenario_execution_server.errors import (
+    NotEnrolledError,
+    NotLocalError,
+    NotPermittedError,
+    RefusedError,
+    UnknownPeerError,
+)
 
 # Never empty: libzmq takes an empty domain as "do not ask", also where asking is enforced.
 ZAP_DOMAINS: Mapping[DoorKind, str] = {kind: f"scenario-execution.{kind.value}" for kind in DoorKind}
 _MECHANISMS = {DoorKind.TCP_CURVE: "CURVE", DoorKind.TCP_NULL: "NULL", DoorKind.UNIX: "NULL"}
+_NO_TIME = datetime.min.replace(tzinfo=timezone.utc)  # where the time decides nothing
 _KINDS = {domain: kind for kind, domain in ZAP_DOMAINS.items()}
 
 
@@ -35,6 +46,7 @@ class Peer:
         uid: User on this machine, if the kernel says so.
         pid: Process that connected, if the kernel says so and it is visible here.
         key: Public key in Z85, if it came in with one.
+        permissions: What it may do; who comes in without a key, by being on this machine, may do everything.
     """
 
     identity: str
@@ -43,6 +55,7 @@ class Peer:
     uid: int | None = None
     pid: int | None = None
     key: str | None = None
+    permissions: Permissions = Permissions()
 
 
 class Admission:
@@ -51,19 +64,51 @@ class Admission:
     Args:
         clients: Who is enrolled, by public key.
         exposed: Whether peers on other machines may come in without encryption.
+        clock: The time of day, with time zone; without one, whoever is admitted for a time only is not admitted.
+        command: Completes a command line so that it works on this server's key store.
     """
 
-    def __init__(self, clients: Mapping[PublicKey, Client], *, exposed: bool = False) -> None:
-        self._names = {key.z85: client.name for key, client in clients.items()}
+    def __init__(
+        self,
+        clients: Mapping[PublicKey, Client],
+        *,
+        exposed: bool = False,
+        clock: Callable[[], datetime] | None = None,
+        command: Callable[[str], str] = str,
+    ) -> None:
+        self._clients = {key.z85: client for key, client in clients.items()}
         self._exposed = exposed
+        self._clock = clock
+        self._command = command
 
     def knows(self, z85: str) -> bool:
         """Whether the key is enrolled."""
-        return z85 in self._names
+        return z85 in self._clients
+
+    def permit(self, peer: Peer) -> Permit:
+        """What a peer that was admitted earlier, perhaps by another answer book, may run now.
+
+        Raises:
+            NotEnrolledError, NotPermittedError: If it may not go on at all.
+        """
+        if peer.key is None:
+            return Permit(client=peer.name, actions=["*"], mend="")
+        current = self._admit_key(peer.key, peer.address)
+        words = ["se-server", "permit", current.name]
+        if current.permissions.observe:
+            words.append("--no-observe")
+        for glob in current.permissions.globs:
+            words += ["--allow", glob]
+        mend = f"{self._command(shlex.join(words))} --allow"
+        return Permit(client=current.name, actions=list(current.permissions.globs), mend=mend)
 
     def admits(self, peer: Peer) -> bool:
         """Whether a peer that was admitted earlier, perhaps by another answer book, may go on."""
-        return peer.key is None or peer.key in self._names
+        try:
+            self.permit(peer)
+        except RefusedError:
+            return False
+        return True
 
     def objection(self, domain: str, mechanism: str, address: str) -> str | None:
         """Why a handshake may not go on, before any key is looked at; None if nothing is against it."""
@@ -90,6 +135,7 @@ class Admission:
 
         Raises:
             NotEnrolledError: If its key is not, or no longer, enrolled.
+            NotPermittedError: If it is, but not for now or not for this place.
             NotLocalError: If it is on another machine and the door is not for those.
             UnknownPeerError: If the connection does not say who it is.
         """
@@ -100,10 +146,18 @@ class Admission:
         return self._admit_address(address)
 
     def _admit_key(self, user_id: str, address: str) -> Peer:
-        name = self._names.get(user_id)
-        if name is None:
+        client = self._clients.get(user_id)
+        if client is None:
             raise NotEnrolledError(_fingerprint(user_id))
-        return Peer(identity=f"key:{user_id}", name=name, address=plain_address(address), key=user_id)
+        plain, may = plain_address(address), client.permissions
+        if may.until is not None and self._clock is None:
+            raise NotPermittedError(client.name, "nobody can tell the time here", "scenario_execution_server --curve")
+        if may.until is not None or may.networks:
+            objection = may.objection(plain, self._clock() if self._clock is not None else _NO_TIME)
+            if objection is not None:
+                mend = self._command(f"se-server permit {client.name} {objection.change}")
+                raise NotPermittedError(client.name, objection.why, mend)
+        return Peer(identity=f"key:{user_id}", name=client.name, address=plain, key=user_id, permissions=may)
 
     def _admit_address(self, address: str) -> Peer:
         plain = plain_address(address)

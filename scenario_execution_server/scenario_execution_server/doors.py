@@ -8,6 +8,7 @@ import logging
 import resource
 import time
 from collections.abc import Hashable
+from datetime import datetime, timezone
 from types import TracebackType
 
 import zmq
@@ -15,7 +16,8 @@ import zmq
 from scenario_execution_keys.errors import KeyAccessError, KeysError
 from scenario_execution_keys.keypair import KeyPair
 from scenario_execution_keys.store import KeyStore
-from scenario_execution_keys.trust import AuthorisedClients
+from scenario_execution_keys.trust import AuthorisedClients, Client
+from scenario_execution_remote.protocol.messages import Permit
 from scenario_execution_server.admission import Admission, Peer
 from scenario_execution_server.authenticator import Doorkeeper
 from scenario_execution_server.config import ServerSettings, TcpDoor
@@ -53,8 +55,9 @@ class Doors:
         self._complained: set[str] = set()
         self._stale_since_s: float | None = None
         self._answers: dict[tuple[str, str, str], Peer] = {}
+        self._clients: dict[str, Client] = {}
         self._refusal_log = RefusalLog(store.command)
-        self._admission = Admission({}, exposed=settings.exposed)
+        self._admission = self._answers_for(AuthorisedClients(by_key={}))
         self.listeners: tuple[Listener, ...] = ()
         self.context: ZmqContext = zmq.Context()
         self.context.setsockopt(zmq.MAX_SOCKETS, MAX_SOCKETS)
@@ -112,16 +115,24 @@ class Doors:
             raise UnknownPeerError("its connection carries no identity") from None
         question = (listener.kind.value, user_id, address)
         peer = self._answers.get(question)
-        if peer is None:
+        if peer is None or peer.permissions.until is not None:  # an answer for a time is asked for anew
             peer = self._admission.admit(listener.kind, user_id, address)
             if len(self._answers) >= _ANSWERS_KEPT:
                 self._answers.clear()
             self._answers[question] = peer
         return peer
 
-    def admits(self, peer: Peer) -> bool:
-        """Whether a peer that was admitted once still is."""
-        return self._admission.admits(peer)
+    def permit(self, peer: Peer) -> Permit:
+        """What a peer that was admitted once may run now.
+
+        Raises:
+            RefusedError: If it may not go on at all.
+        """
+        return self._admission.permit(peer)
+
+    def command(self, words: str) -> str:
+        """A command line that works on this server's key store."""
+        return self._store.command(words)
 
     def refresh(self) -> None:
         """Take over changes of the key store, and log who was refused since the last call."""
@@ -134,9 +145,12 @@ class Doors:
         clients = self._read_clients()
         if clients is None:
             return
+        if self._signature is not None:
+            self._log_changes(clients)
+        self._clients = {client.name: client for client in clients.by_key.values()}
         self._signature = signature
         self._answers.clear()
-        self._admission = Admission(clients.by_key, exposed=self._settings.exposed)
+        self._admission = self._answers_for(clients)
         self.doorkeeper.admission = self._admission
 
     def check(self) -> None:
@@ -164,6 +178,14 @@ class Doors:
     ) -> None:
         self.close()
 
+    def _answers_for(self, clients: AuthorisedClients) -> Admission:
+        return Admission(
+            clients.by_key,
+            exposed=self._settings.exposed,
+            clock=lambda: datetime.now(timezone.utc),
+            command=self._store.command,
+        )
+
     def _read_clients(self) -> AuthorisedClients | None:
         """Who is enrolled now; nobody, if that cannot be told; None to keep what counted before for a moment."""
         try:
@@ -180,6 +202,19 @@ class Doors:
         for entry in clients.refused:
             self._complain("an enrolled client does not count, its entry is refused", entry.error, client=entry.name)
         return clients
+
+    def _log_changes(self, clients: AuthorisedClients) -> None:
+        now = {client.name: client for client in clients.by_key.values()}
+        both = sorted(now.keys() & self._clients.keys())
+        changes: dict[str, list[str]] = {
+            "enrolled": sorted(now.keys() - self._clients.keys()),
+            "revoked": sorted(self._clients.keys() - now.keys()),
+            "new_key": [name for name in both if now[name].key != self._clients[name].key],
+            "permitted": [name for name in both if now[name].permissions != self._clients[name].permissions],
+        }
+        told = {what: ",".join(names) for what, names in changes.items() if names}
+        if told:
+            event(self._log, logging.INFO, "enrolled clients changed", **told)
 
     def _is_passing(self, errors: list[KeysError]) -> bool:
         short = any(

@@ -14,6 +14,7 @@
 
     RefusedError        (code)           one peer may not go on; costs that peer its message, never the server
     ├─ NotEnrolledError (fingerprint)    this key is not, or no longer, in the set of authorised clients
+    ├─ NotPermittedError (name)          this client may not come in now, or not from there
     ├─ NotLocalError    (address)        this door serves peers on this machine only
     └─ UnknownPeerError                  the connection does not say who is speaking
 
@@ -126,6 +127,14 @@ class NotEnrolledError(RefusedError):
             "Ask its operator to run: se-server enrol NAME KEY, KEY as `se-remote key` prints it"
         )
         self.fingerprint = fingerprint
+
+
+class NotPermittedError(RefusedError):
+    """The client `name` is enrolled, and its permissions keep it out for now or for the place it comes from."""
+
+    def __init__(self, name: str, why: str, mend: str) -> None:
+        super().__init__(f"the client {name} may not come in: {why}. Ask its operator to run: {mend}")
+        self.name = name
 
 
 class NotLocalError(RefusedError):

@@ -19,16 +19,18 @@ from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_remote.protocol.frames import MAGIC, SESSION_ID_BYTES, Frame, FrameError, Kind, decode_frame
 from scenario_execution_remote.protocol.messages import RefusalCode
 from scenario_execution_server.config import ServerSettings
-from scenario_execution_server.errors import RefusedError
+from scenario_execution_server.errors import NotEnrolledError, RefusedError
 from scenario_execution_server.launcher import Exit, ExitReason, Handle, Launcher
 from scenario_execution_server.legacy import LegacyDialect
 from scenario_execution_server.sessions import NumberedDialect, Parts, Session, SessionKey, SessionTable
 from scenario_execution_server.signals import raised
 from scenario_execution_server.worker.channel import ChannelError, FrontChannel
+from scenario_execution_server.worker.origin import Origin, marked
 
 _TURN_MESSAGES = 64  # messages taken from one door before the others have their turn
 _CHORES_EVERY_S = 0.25  # silence is judged to a quarter of a second
-_REFRESH_EVERY_S = 0.5  # enrolled and revoked keys count within a second
+_REFRESH_EVERY_S = 0.25  # enrolled and revoked keys count within a second,
+_REVOKED_GRACE_S = 0.3  # of which this much is left to the actions of a revoked client
 _HELLO_LIMIT_BYTES = 64 * 1024  # a HELLO is a few hundred bytes, and it is all the front ever unpacks of version 2
 _LEGACY_LIMIT_BYTES = 1024 * 1024  # version 1 requests are unpacked here; theirs are a few kilobytes
 _TAIL_CHARACTERS = 2000  # of a lost worker's last output, in the sentence about its end
@@ -52,7 +54,8 @@ class Doors(Protocol):
     listeners: Any
 
     def admit(self, listener: Any, frame: zmq.Frame) -> Any: ...
-    def admits(self, peer: Any) -> bool: ...
+    def permit(self, peer: Any) -> messages.Permit: ...
+    def command(self, words: str) -> str: ...
     def refresh(self) -> None: ...
     def check(self) -> None: ...
 
@@ -186,7 +189,7 @@ class Front:
             session.route, session.door = route, listener
         received = session.dialect.machine.receive(frame, time.monotonic())
         for body in received.bodies:
-            self._to_worker(session, body)
+            self._to_worker(session, Origin.CLIENT, body)
         for reply in session.dialect.machine.take_replies():
             self._send(listener, route, [reply])
         if received.is_bye:
@@ -209,7 +212,7 @@ class Front:
                 session = opened
         if session is not None:
             for body in bodies:
-                self._to_worker(session, body)
+                self._to_worker(session, Origin.CLIENT, body)
         for reply in replies:
             self._send(listener, route, reply)
 
@@ -238,6 +241,11 @@ class Front:
             limit = self._settings.max_sessions
             text = f"The server has its {limit} sessions already; end one, or raise --max-sessions."
             return messages.Refused(code=RefusalCode.LIMIT.value, text=text)
+        own_limit = peer.permissions.sessions
+        if own_limit is not None and len(self._sessions.of(peer.identity)) >= own_limit:
+            mend = self._doors.command(f"se-server permit {peer.name} --sessions {own_limit + 1}")
+            text = f"{peer.name} has the {own_limit} sessions it may have here; end one, or its operator runs: {mend}"
+            return messages.Refused(code=RefusalCode.LIMIT.value, text=text)
         name = key[1].hex()
         if self._sessions.named(name) is not None:  # two clients chose, or one copied, the same id: both are served
             name = secrets.token_hex(SESSION_ID_BYTES)
@@ -252,23 +260,32 @@ class Front:
             started_s=time.monotonic(), alias=name,
         )  # fmt: skip
         self._sessions.add(session)
+        self._renew_permit(session)  # the worker's first message, before anything of its client
         self._had_session = True
         self._log.info(
             "session opened session=%s client=%s from=%s program=%r", name, peer.name, peer.address, program[:80]
         )
-        if self._settings.insecure and listener.kind == "tcp-null":
+        if listener.exposed:
             self._log.warning("session=%s is not encrypted and anybody may open one (--insecure)", name)
         return session
 
-    def _end(self, session: FrontSession, reason: str, text: str) -> None:
-        """Have a session's actions terminated and shut down, then its worker and all it started ended."""
+    def _end(self, session: FrontSession, reason: str, text: str, grace_s: float | None = None) -> None:
+        """Have a session's actions terminated and shut down, then its worker and all it started ended.
+
+        Args:
+            session: The session.
+            reason: See `messages.Ended`.
+            text: A sentence for its client.
+            grace_s: How long its actions may take to stop; None for what the settings say.
+        """
         if session.ending is not None:
             return
         session.ending = (reason, text)
         self._log.info("session ending session=%s reason=%s client=%s", session.name, reason, session.peer.name)
-        self._to_worker(session, wire.encode(messages.EndSession(reason=reason)))
-        grace_s = 0.0 if self._is_hurried else float(self._settings.shutdown_timeout_s)
-        self._launcher.stop(session.worker.handle, grace_s)
+        self._to_worker(session, Origin.FRONT, wire.encode(messages.EndSession(reason=reason)))
+        allowed_s = float(self._settings.shutdown_timeout_s)
+        session.grace_s = 0.0 if self._is_hurried else min(allowed_s, allowed_s if grace_s is None else grace_s)
+        self._launcher.stop(session.worker.handle, session.grace_s)
 
     def _worker_ended(self, ended: Exit) -> None:
         session = self._sessions.named(ended.session)
@@ -281,7 +298,7 @@ class Front:
         if session.ending is not None and ended.reason in (ExitReason.FINISHED, ExitReason.KILLED):
             reason, text = session.ending
             if ended.reason is ExitReason.KILLED and not self._is_hurried:
-                text += f" Its actions did not stop within {self._settings.shutdown_timeout_s:g} s and were killed."
+                text += f" Its actions did not stop within {session.grace_s:g} s and were killed."
         else:
             reason = "start-failed" if ended.reason is ExitReason.START_FAILED else "worker-lost"
             text = f"The process that ran the actions is gone: {ended.detail}"
@@ -326,13 +343,13 @@ class Front:
     def _deliver(self, session: FrontSession, body: bytes) -> None:
         if isinstance(session.dialect, LegacyDialect):
             for answer in session.dialect.answers(body):
-                self._to_worker(session, answer)
+                self._to_worker(session, Origin.CLIENT, answer)
         for parts in session.dialect.deliver(body):
             self._send(session.door, session.route, parts)
 
-    def _to_worker(self, session: FrontSession, body: bytes | memoryview) -> None:
+    def _to_worker(self, session: FrontSession, origin: Origin, body: bytes | memoryview) -> None:
         try:
-            session.worker.channel.send(bytes(body))
+            session.worker.channel.send(marked(origin, body))
         except ChannelError as error:
             self._log.error("worker does not listen session=%s why=%r", session.name, str(error))
             session.ending = session.ending or ("limit", f"The worker was sent more than it took: {error}.")
@@ -347,8 +364,7 @@ class Front:
             self._next_refresh_s = now_s + _REFRESH_EVERY_S
             self._doors.refresh()
             for session in self._sessions:
-                if not self._doors.admits(session.peer):
-                    self._end(session, "revoked", "The client's key is not enrolled any more.")
+                self._renew_permit(session)
         for session in self._sessions.silent(now_s, self._settings.watchdog_s):
             self._end(session, "silent", f"The client was silent for {self._settings.watchdog_s:g} s.")
         limit_s = self._settings.connect_timeout_s
@@ -356,8 +372,23 @@ class Front:
             self._log.info("nobody came within %g s, as --connect-timeout asks", limit_s)
             self._is_stopping = True
 
+    def _renew_permit(self, session: FrontSession) -> None:
+        """Tell the worker what its client may run, if that has changed; end the session of one who may not go on."""
+        try:
+            permit = self._doors.permit(session.peer)
+        except RefusedError as refusal:
+            # Who was revoked is gone within a second, whatever its actions think of that. Whose time is over, or who
+            # may come from elsewhere only, was trusted to run them and may stop them in order.
+            grace_s = _REVOKED_GRACE_S if isinstance(refusal, NotEnrolledError) else None
+            self._end(session, "revoked", f"The session was ended: {refusal.text}.", grace_s)
+            return
+        if permit != session.permit:
+            session.permit = permit
+            self._to_worker(session, Origin.FRONT, wire.encode(permit))
+
     def _signalled(self) -> None:
-        self._is_hurried = self._is_stopping or raised(self._signals_fd) > 1
+        count = raised(self._signals_fd)
+        self._is_hurried = self._is_stopping or count > 1
         self._is_stopping = True
         self._log.info("stopping hurried=%s sessions=%d", self._is_hurried, len(self._sessions))
         for session in self._sessions:

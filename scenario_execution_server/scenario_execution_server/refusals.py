@@ -22,7 +22,7 @@ class Refusal:
     Attributes:
         key: The client's public key in Z85, None if no key was looked at.
         address: Where it came from, as the operating system says.
-        why: The reason, if it was not the key.
+        why: The reason, if it is not that the key is unknown.
     """
 
     key: str | None
@@ -96,6 +96,9 @@ class RefusalLog:
             key = PublicKey(refusal.key)
         except KeyTextError:
             return Line(sentence="refused a client whose key cannot be one", fields={**fields, "key": refusal.key})
+        if refusal.why:
+            fields["why"] = refusal.why
+            return Line(sentence="refused an enrolled client", fields={"fingerprint": key.fingerprint, **fields})
         enrol = self._command(f"se-server enrol NAME {key.text}")
         return Line(
             sentence="refused a client whose key is not enrolled",

@@ -69,6 +69,8 @@ class Session(Generic[Worker]):
         dialect: How it is spoken to.
         worker: Its worker as the front holds it.
         ending: Why it is ending, once it is: (reason, sentence).
+        grace_s: How long its actions may take to stop, once it is ending.
+        permit: What its worker was told last that the client may run.
         alias: Its name if the session id, which the client chose, cannot be its name; else empty.
     """
 
@@ -80,6 +82,8 @@ class Session(Generic[Worker]):
     worker: Worker
     started_s: float
     ending: tuple[str, str] | None = None
+    grace_s: float = 0.0
+    permit: messages.Permit | None = None
     held_back: bool = False
     alias: str = ""
 

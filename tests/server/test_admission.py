@@ -3,12 +3,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+
 import pytest
 
+from scenario_execution_keys.permissions import Permissions
 from scenario_execution_keys.trust import Client
 from scenario_execution_server.admission import ZAP_DOMAINS, Admission, Peer
 from scenario_execution_server.config import DoorKind
-from scenario_execution_server.errors import NotEnrolledError, NotLocalError, RefusedError, UnknownPeerError
+from scenario_execution_server.errors import (
+    NotEnrolledError,
+    NotLocalError,
+    NotPermittedError,
+    RefusedError,
+    UnknownPeerError,
+)
 from tests.support.keys import CLIENT, SERVER
 
 FRIEND = Client(name="friend", key=CLIENT.public)
@@ -115,3 +124,83 @@ def test_every_refusal_has_a_code_for_the_wire() -> None:
         assert isinstance(refusal, RefusedError)
         assert refusal.code.value == "not-authorised"
         assert refusal.text == str(refusal)
+
+
+# -- permissions -------------------------------------------------------------------------------------------------------
+
+NOON = datetime(2030, 1, 31, 12, 0, tzinfo=timezone.utc)
+
+
+def book(now: datetime | None = NOON, **options: str) -> Admission:
+    """The answers for one friend with these options."""
+    friend = Client(name="friend", key=CLIENT.public, permissions=Permissions.from_metadata(options))
+    clock = None if now is None else lambda: now
+    return Admission({CLIENT.public: friend}, clock=clock, command=lambda words: words + " --keys-dir K")
+
+
+def enter(admission: Admission, address: str = "192.0.2.7") -> Peer:
+    return admission.admit(DoorKind.TCP_CURVE, CLIENT.public.z85, address)
+
+
+@pytest.mark.parametrize(
+    ("options", "address", "says"),
+    [
+        ({"until": "2030-01-31T12:00:00Z"}, "192.0.2.7", "its time was over at 2030-01-31T12:00:00Z"),
+        ({"from": "198.51.100.0/24 ::1"}, "192.0.2.7", "it comes from 192.0.2.7, and may come from 198.51.100.0/24 or"),
+        ({"from": "198.51.100.0/24"}, "", "it comes from , and"),
+    ],
+)
+def test_a_permission_keeps_out_with_words_and_the_command_that_mends(
+    options: dict[str, str], address: str, says: str
+) -> None:
+    with pytest.raises(NotPermittedError, match="the client friend may not come in: ") as caught:
+        enter(book(**options), address)
+    assert says in str(caught.value)
+    change = "--until WHEN" if "until" in options else "--from CIDR"
+    assert str(caught.value).endswith(f"run: se-server permit friend {change} --keys-dir K")
+
+
+def test_an_address_that_came_over_ipv6_is_in_its_ipv4_network() -> None:
+    assert enter(book(**{"from": "192.0.2.0/24"}), "::ffff:192.0.2.7").address == "192.0.2.7"
+
+
+def test_who_was_admitted_may_not_go_on_when_the_time_is_over() -> None:
+    options = {"until": "2030-01-31T12:00:01Z"}
+    peer = enter(book(**options))
+    assert book(**options).admits(peer)
+    assert not book(NOON + timedelta(seconds=1), **options).admits(peer)
+
+
+def test_who_was_admitted_may_not_go_on_when_its_place_is_taken_away() -> None:
+    peer = enter(book())
+    assert not book(**{"from": "198.51.100.0/24"}).admits(peer)
+
+
+def test_without_a_clock_nobody_comes_in_for_a_time() -> None:
+    with pytest.raises(NotPermittedError):
+        enter(book(None, until="2999-01-01T00:00:00Z"))
+    assert enter(book(None, sessions="1"))
+
+
+@pytest.mark.parametrize(
+    ("options", "globs", "mend"),
+    [
+        ({}, ["*"], "se-server permit friend --allow '*' --keys-dir K --allow"),
+        (
+            {"actions": "log nav_*"},
+            ["log", "nav_*"],
+            "se-server permit friend --allow log --allow 'nav_*' --keys-dir K --allow",
+        ),
+        ({"observe": "yes"}, [], "se-server permit friend --no-observe --keys-dir K --allow"),
+    ],
+    ids=["all", "some", "observer"],
+)
+def test_the_permit_for_the_worker_says_what_may_run_and_how_to_permit_more(
+    options: dict[str, str], globs: list[str], mend: str
+) -> None:
+    permit = book(**options).permit(enter(book()))
+    assert (permit.client, permit.actions, permit.mend) == ("friend", globs, mend)
+
+
+def test_peers_without_keys_may_run_everything() -> None:
+    assert NOBODY.permit(NOBODY.admit(DoorKind.UNIX, "", "localhost:7:8:9")).actions == ["*"]

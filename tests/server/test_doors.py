@@ -186,10 +186,11 @@ def test_a_client_enrolled_meanwhile_comes_in(site: Site) -> None:
 def test_a_revoked_client_is_refused_at_its_next_message_and_at_its_next_handshake(site: Site) -> None:
     with site.client() as client:
         peer = site.ask(client)
-        assert site.doors.admits(peer)
+        assert site.doors.permit(peer).actions == ["*"]
         site.store.revoke("friend")
         site.doors.refresh()
-        assert not site.doors.admits(peer)
+        with pytest.raises(NotEnrolledError):
+            site.doors.permit(peer)
         client.socket.send(b"still here")
         site.serve_until(lambda: site.refused)
         assert isinstance(site.refused[0], NotEnrolledError)

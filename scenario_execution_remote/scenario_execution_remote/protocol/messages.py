@@ -210,6 +210,21 @@ class EndSession:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Permit:
+    """From the front, before the client's first word and whenever it changes: which actions may be created from now on.
+
+    Attributes:
+        client: What the client is called here.
+        actions: Globs of action names.
+        mend: The command that would permit more, but for the name of the action at its end.
+    """
+
+    client: str
+    actions: list[str]
+    mend: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The client's answer to an :class:`Ask`: a value, or the name and text of the error it raised there."""
 
@@ -356,5 +371,6 @@ class Registered:
 
 
 Call = Create | Setup | Tick | TickAll | Execute | Stop | Shutdown | Query | EndScenario
-ToWorker = Call | EndSession | Answer
+FromFront = EndSession | Permit
+ToWorker = Call | FromFront | Answer
 FromWorker = Result | Log | Output | Feedback | Ask | Write | RegisteredKey | Registered | Ticked | Alive

@@ -56,16 +56,17 @@ _PLAIN: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 _TIMESTAMP = re.compile(rb"[\xd6\xd7\x04\x08\x0c]\xff", re.DOTALL)
 
 # The number of a message on the wire is its place here: append, never reorder. A place is never used twice.
-_MESSAGES: tuple[type, ...] = (
+MESSAGES: tuple[type, ...] = (
     messages.Hello, messages.Welcome, messages.Refused, messages.Ended,
     messages.Create, messages.Setup, messages.Tick, messages.Execute, messages.Stop, messages.Shutdown,
     messages.EndScenario, messages.EndSession, messages.Answer,
     messages.Result, messages.Log, messages.Output, messages.Feedback, messages.Ask, messages.Write,
     messages.Query, messages.RegisteredKey, messages.Registered, messages.TickAll, messages.Ticked, messages.Alive,
+    messages.Permit,
 )  # fmt: skip
 
 FROM_CLIENT = frozenset(typing.get_args(messages.Call)) | {messages.Answer}
-TO_WORKER = FROM_CLIENT | {messages.EndSession}
+FROM_FRONT = frozenset(typing.get_args(messages.FromFront))
 FROM_WORKER = frozenset(typing.get_args(messages.FromWorker))
 
 
@@ -147,10 +148,16 @@ def _children(value: object, path: str) -> Iterator[tuple[str, object]]:
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield f"{path}, key", key
-            yield f"{path}[{key!r:.40}]", item
+            yield f"{path}[{_key_text(key)}]", item
     elif isinstance(value, (list, tuple, set, frozenset)):
         for index, item in enumerate(value):
             yield f"{path}[{index}]", item
+
+
+def _key_text(key: object) -> str:
+    if type(key) in (str, bytes, float, bool, type(None)) or type(key) is int and abs(key) < 2**64:
+        return f"{key!r:.40}"
+    return f"<{type(key).__qualname__}>"  # the repr of an action's object is the action's code, of a long number slow
 
 
 # -- values, coming in --------------------------------------------------------------------------
@@ -309,8 +316,8 @@ def _shape_within(hint: Any) -> _Shape | None:
     return None
 
 
-_SHAPES = [_Shape(cls) for cls in _MESSAGES]
-_NUMBERS = {cls: number for number, cls in enumerate(_MESSAGES)}
+_SHAPES = [_Shape(cls) for cls in MESSAGES]
+_NUMBERS = {cls: number for number, cls in enumerate(MESSAGES)}
 
 
 def encode(message: Any, foreign: Foreign | None = None) -> bytes:
@@ -381,6 +388,7 @@ def decode(body: bytes | memoryview, accepted: frozenset[type], *, plain: bool =
     """
     reader = _Reader(plain)
     decoded = []
+    complete_bytes = 0  # asked after each message: of an incomplete one, msgpack counts what it has understood
     try:
         unpacker = msgpack.Unpacker(max_buffer_size=max(len(body), 1), **reader.options)
         unpacker.feed(body)
@@ -388,12 +396,13 @@ def decode(body: bytes | memoryview, accepted: frozenset[type], *, plain: bool =
             if type(items) is not list or not items or type(items[0]) is not int:
                 raise WireError("a message is a list that begins with its number")
             number = items[0]
-            if not 0 <= number < len(_MESSAGES) or _MESSAGES[number] not in accepted:
+            if not 0 <= number < len(MESSAGES) or MESSAGES[number] not in accepted:
                 raise WireError(f"message {number} does not belong here")
             reader.finish()
             _refuse_timestamps(body, items)
             decoded.append(_SHAPES[number].build(items[1:]))
-        if unpacker.tell() != len(body):
+            complete_bytes = unpacker.tell()
+        if complete_bytes != len(body):
             raise WireError("the last message is cut off")
     except WireError:
         raise
@@ -411,7 +420,7 @@ def kind_of(body: bytes | memoryview) -> type | None:
         number = unpacker.unpack()
     except _UNPACK_ERRORS:
         return None
-    return _MESSAGES[number] if type(number) is int and 0 <= number < len(_MESSAGES) else None
+    return MESSAGES[number] if type(number) is int and 0 <= number < len(MESSAGES) else None
 
 
 # Besides msgpack's own: TypeError for unhashable keys and members, and for a key that is no text in a plain body.
@@ -453,6 +462,6 @@ def decode_map(data: bytes | memoryview) -> dict[str, Any]:
 
 
 def encode_map(value: dict[str, Any]) -> bytes:
-    """The bytes of a version 1 message; what is not Unicode in its texts is escaped, such a client would not read it."""
+    """The bytes of a version 1 message; what is not Unicode in its texts is escaped, for its client cannot read it."""
     packed: bytes = msgpack.packb(value, use_bin_type=True, unicode_errors="backslashreplace")
     return packed

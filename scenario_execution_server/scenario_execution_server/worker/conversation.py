@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_server.worker.channel import ChannelBrokenError
+from scenario_execution_server.worker.origin import taken_apart
 
 
 class Channel(Protocol):
@@ -123,8 +124,9 @@ class Conversation:
         if payload is None:
             return None
         try:
-            return wire.decode(payload, wire.TO_WORKER)
-        except wire.WireError as error:
+            accepted, body = taken_apart(payload)
+            return wire.decode(body, accepted)
+        except ValueError as error:
             text = f"The client sent what this worker does not understand: {error}"
             self.say(messages.Log(level="error", text=text))
             return []

@@ -37,6 +37,9 @@ def main(channel: socket.socket, session: str, _folder: Path) -> int:
             call = conversation.next_call(runner.wait_s())
             if isinstance(call, messages.EndSession):
                 break
+            if isinstance(call, messages.Permit):
+                runner.permit = call
+                continue
             results = [runner.carry_out(call)] if call is not None else runner.go_on()
             outputs.flush()  # what a call printed arrives before its result
             for result in results:
