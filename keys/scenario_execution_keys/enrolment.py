@@ -21,9 +21,15 @@ from scenario_execution_keys.command_line import (
     replace_option,
 )
 from scenario_execution_keys.errors import PermissionValueError
+from scenario_execution_keys.pending import PendingKeys
 from scenario_execution_keys.permissions import show_instant
 from scenario_execution_keys.store import KeyStore
 from scenario_execution_keys.trust import Client
+
+
+def _flags(options: Mapping[str, Any]) -> dict[str, Any]:
+    """An option that was not given says nothing, rather than no."""
+    return {**options, "observe": options["observe"] or None, "admin": options["admin"] or None}
 
 
 class LiveView(Protocol):
@@ -51,8 +57,7 @@ def server_enrol(name: str, key: str, replace: bool, keys_dir: Path | None, **op
     ever.
     """
     store = KeyStore.open(keys_dir)
-    options = {**options, "observe": options["observe"] or None, "admin": options["admin"] or None}
-    permissions = permissions_from(**options)
+    permissions = permissions_from(**_flags(options))
     client = store.enrol(name, read_public_key(read_standard_input(key)), replace=replace, permissions=permissions)
     click.echo(
         f"{client.name} is enrolled with the key {client.key.fingerprint} in {store.clients_folder}; "
@@ -110,7 +115,7 @@ def server_clients(as_json: bool, keys_dir: Path | None) -> None:
         click.echo(json.dumps({"clients": rows, "refused": refused}, indent=2))
         return
     if rows:
-        click.echo(_table(rows))
+        click.echo(_table(rows, _CLIENT_COLUMNS))
     elif not refused:
         click.echo(f"Nobody is enrolled. Run: {store.command('se-server invite NAME')}")
     for entry in found.refused:
@@ -132,14 +137,23 @@ def _row(client: Client, live: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-_COLUMNS = ("name", "fingerprint", "enrolled", "expires", "last_seen", "address", "sessions", "summary")
-_HEADS = ("NAME", "FINGERPRINT", "ENROLLED", "EXPIRES", "LAST SEEN", "FROM", "SESSIONS", "MAY")
+_CLIENT_COLUMNS = {
+    "name": "NAME",
+    "fingerprint": "FINGERPRINT",
+    "enrolled": "ENROLLED",
+    "expires": "EXPIRES",
+    "last_seen": "LAST SEEN",
+    "address": "FROM",
+    "sessions": "SESSIONS",
+    "summary": "MAY",
+}
+_PENDING_COLUMNS = {"fingerprint": "FINGERPRINT", "address": "FROM", "first_seen": "SINCE", "last_seen": "LAST SEEN"}
 _UNKNOWN = {"expires": "never"}
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
-    cells = [_HEADS, *(tuple(_cell(row, column) for column in _COLUMNS) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(_COLUMNS))]
+def _table(rows: list[dict[str, Any]], columns: Mapping[str, str]) -> str:
+    cells = [tuple(columns.values()), *(tuple(_cell(row, column) for column in columns) for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(columns))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells)
     return "\n".join(lines)
 
@@ -154,4 +168,73 @@ def _may(client: Client) -> str:
     return may.summary() + (f", until {show_instant(may.until)}" if may.until is not None else "")
 
 
-ENROLMENT_COMMANDS: tuple[click.Command, ...] = (server_enrol, server_permit, server_revoke, server_clients)
+@click.command("pending")
+@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON document.")
+@keys_dir_option
+def server_pending(as_json: bool, keys_dir: Path | None) -> None:
+    """List the keys that were refused and wait for an answer, the latest first."""
+    store = KeyStore.open(keys_dir)
+    entries = PendingKeys(store).all()
+    rows = [
+        {
+            "fingerprint": entry.key.fingerprint,
+            "key": entry.key.text,
+            "address": entry.address,
+            "first_seen": entry.first_seen,
+            "last_seen": entry.last_seen,
+            "denied": entry.is_denied,
+        }
+        for entry in entries
+    ]
+    if as_json:
+        click.echo(json.dumps({"pending": rows}, indent=2))
+        return
+    waiting = [row for row in rows if not row["denied"]]
+    if not waiting:
+        click.echo("No refused key waits for an answer.")
+        return
+    click.echo(_table(waiting, _PENDING_COLUMNS))
+    click.echo(
+        f"If you know a fingerprint, run: {store.command('se-server approve FINGERPRINT --name NAME')}", err=True
+    )
+
+
+@click.command("approve")
+@click.argument("who")
+@click.option("--name", help="What to call the client; by default after the address it came from.")
+@permission_options
+@keys_dir_option
+def server_approve(who: str, name: str | None, keys_dir: Path | None, **options: Any) -> None:
+    """Enrol a client that was refused. WHO is its fingerprint, the beginning of it, or the name it would get."""
+    store = KeyStore.open(keys_dir)
+    pending = PendingKeys(store)
+    entry = pending.find(who)
+    permissions = permissions_from(**_flags(options))
+    client = store.enrol(name or entry.proposal, entry.key, permissions=permissions)
+    pending.forget(entry)
+    click.echo(
+        f"{client.name} is enrolled with the key {client.key.fingerprint} and may: {_may(client)}.\n"
+        "A client that waits for it comes in by itself."
+    )
+
+
+@click.command("deny")
+@click.argument("who")
+@keys_dir_option
+def server_deny(who: str, keys_dir: Path | None) -> None:
+    """Do not enrol a client that was refused, and list it no longer. WHO as for approve, which takes it back."""
+    pending = PendingKeys(KeyStore.open(keys_dir))
+    entry = pending.find(who)
+    pending.deny(entry)
+    click.echo(f"{entry.key.fingerprint} stays refused and is not listed any more.")
+
+
+ENROLMENT_COMMANDS: tuple[click.Command, ...] = (
+    server_enrol,
+    server_permit,
+    server_revoke,
+    server_clients,
+    server_pending,
+    server_approve,
+    server_deny,
+)

@@ -175,16 +175,22 @@ def create_owned(path: Path, data: bytes, *, mend: str) -> None:
         _sync_folder(path.parent)
 
 
-def replace_owned(path: Path, data: bytes) -> None:
+def replace_owned(path: Path, data: bytes, *, lasting: bool = True) -> None:
     """Write an owner-only file in place of what is at `path`; a reader sees the old one or the new one, whole.
+
+    Args:
+        path: The file.
+        data: What it shall hold.
+        lasting: Whether it has to survive a power cut; that takes the disk's time.
 
     Raises:
         KeyAccessError: If it cannot be written; the old file is then unharmed.
     """
-    with _temporary(path, data) as temporary, _mapped(path, "write the file"):
+    with _temporary(path, data, lasting=lasting) as temporary, _mapped(path, "write the file"):
         os.replace(temporary, path)
-    with _mapped(path, "write the folder"):
-        _sync_folder(path.parent)
+    if lasting:
+        with _mapped(path, "write the folder"):
+            _sync_folder(path.parent)
 
 
 def remove_owned(path: Path) -> bool:
@@ -203,8 +209,8 @@ def remove_owned(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _temporary(path: Path, data: bytes) -> Iterator[Path]:
-    """A file beside `path` that holds `data` on the disk itself; gone afterwards, unless it got another name."""
+def _temporary(path: Path, data: bytes, *, lasting: bool = True) -> Iterator[Path]:
+    """A file beside `path` that holds `data`, if `lasting` on the disk itself; gone afterwards, unless renamed."""
     temporary = path.with_name(f".new-{secrets.token_hex(8)}")  # hidden, no suffix: no reader takes it for a key
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with _mapped(path, "write the file"):
@@ -214,7 +220,8 @@ def _temporary(path: Path, data: bytes) -> Iterator[Path]:
             os.fchmod(descriptor, FILE_MODE)  # whatever the umask was
             file.write(data)
             file.flush()
-            os.fsync(descriptor)
+            if lasting:
+                os.fsync(descriptor)
         yield temporary
     finally:
         with contextlib.suppress(FileNotFoundError):  # it was renamed

@@ -16,6 +16,8 @@ PUBLIC_SUFFIX = ".key"
 SECRET_SUFFIX = ".key_secret"
 AUTHORISED_FOLDER = "authorized_clients"  # the spelling on disk is the one OpenSSH made familiar
 KNOWN_SERVERS_FOLDER = "known_servers"
+PENDING_FOLDER = "pending"
+INVITATIONS_FOLDER = "invitations"
 
 
 def default_keys_dir() -> Path:

@@ -5,20 +5,19 @@ from __future__ import annotations
 
 import itertools
 import os
-import platform
 import secrets
 import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any
 
 import zmq
 
+from .courtesies import error_for, hello
 from .endpoint import Endpoint
-from .errors import RemoteError, RemoteProtocolError, SessionLostError, fault
+from .errors import NotEnrolledError, RemoteError, RemoteProtocolError, SessionLostError
 from .inbox import Inbox, Sink
 from .protocol import messages, wire
 from .protocol.client import ClientSession, Delivered, Event, Opened, Over
@@ -100,14 +99,10 @@ class Link:
         self._wake_out.setblocking(False)
         self._abort_in, self._abort_out = socket.socketpair()
         self._deadline_s = 0.0
-        hello = messages.Hello(
-            program=f"{_PROGRAM} with scenario-execution-remote {version('scenario-execution-remote')}",
-            versions={"python": platform.python_version()}
-            | {name: version(name) for name in ("scenario-execution", "py-trees", "scenario-execution-remote")},
-            silence_s=lost_after_s,
-        )
         self._inbox = Inbox(sink, self._finish, lambda body: self._machine.send(body))
-        self._machine = ClientSession(secrets.token_bytes(SESSION_ID_BYTES), hello, lost_after_s)
+        self._machine = ClientSession(
+            secrets.token_bytes(SESSION_ID_BYTES), hello(_PROGRAM, lost_after_s), lost_after_s
+        )
         self._thread = threading.Thread(target=self._run, name=f"remote {endpoint}", daemon=True)
 
     # -- for the tree's thread ---------------------------------------------------------------------
@@ -219,7 +214,7 @@ class Link:
             connection = connect(
                 self.endpoint, own=self._security.own, server_key=self._security.server_key,
                 deadline_s=self._deadline_s, context=context, silence_s=self._lost_after_s,
-                abort_fd=self._abort_in.fileno(),
+                abort_fd=self._abort_in.fileno(), on_refused=self._wait_for_approval,
             )  # fmt: skip
             self._machine.start(time.monotonic())
             self._converse(connection)
@@ -235,6 +230,10 @@ class Link:
             for end in (self._wake_in, self._wake_out, self._abort_in, self._abort_out):
                 end.close()
             self._over.set()
+
+    def _wait_for_approval(self, refused: NotEnrolledError) -> None:
+        text = f"{refused} (waiting for that for as long as setup_timeout allows)"
+        self._sink.log(messages.Log(level="warning", text=text))
 
     def _converse(self, connection: Connection) -> None:
         poller = zmq.Poller()
@@ -314,7 +313,7 @@ class Link:
                 self.welcome = event.welcome
                 self._opened.set()
             elif isinstance(event, Over):
-                self._fail(self._error_for(event))
+                self._fail(error_for(self.endpoint, event))
                 return True
         return False
 
@@ -329,13 +328,6 @@ class Link:
             pending = self._pending.pop(answer.call, None)
         if pending is not None:
             pending.finish(answer, None)
-
-    def _error_for(self, over: Over) -> RemoteError:
-        if over.reason == "lost":
-            return SessionLostError(self.endpoint.text, silent_for_s=over.silent_s or 0.0)
-        if over.reason == "protocol":
-            return RemoteProtocolError(over.text)
-        return fault(over.reason, over.text)
 
     def _fail(self, error: RemoteError) -> None:
         """The session is over; whoever waits is told. The first reason counts."""

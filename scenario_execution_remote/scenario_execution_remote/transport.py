@@ -8,6 +8,7 @@ and either that is reported or the next attempt follows. A time-out alone is nev
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import zmq
@@ -26,7 +27,7 @@ from scenario_execution_remote.connection import (
 )
 from scenario_execution_remote.diagnosis import Attempt, Certainty, Finding, Outcome, Parties, Probe, Reach, diagnose
 from scenario_execution_remote.endpoint import Endpoint
-from scenario_execution_remote.errors import HandshakeError, OwnKeyError, ServerUnreachableError
+from scenario_execution_remote.errors import HandshakeError, NotEnrolledError, OwnKeyError, ServerUnreachableError
 from scenario_execution_remote.patience import Patience
 from scenario_execution_remote.probe import PROBE_S, look_at
 
@@ -34,6 +35,7 @@ __all__ = ["Connection", "LinkChange", "LinkEvent", "connect"]
 
 PAUSE_FIRST_S = 0.05  # between attempts: a server that is just starting is met without a noticeable wait,
 PAUSE_LAST_S = 0.25  # and one that starts seconds later costs four attempts a second
+PAUSE_REFUSED_S = 0.5  # while somebody may enrol our key: noticed at once by people, and no burden on the server
 PEEK_AFTER_S = 0.5  # a handshake that takes longer is worth a look at who is there, before its own limit is reached
 NEXT_ADDRESS_AFTER_S = 1.2  # a name with several addresses: past the first repeated SYN (1 s), try the next
 PROBE_SHARE = 0.2  # of the time that is left, kept for a look at who is there, PROBE_S at most
@@ -49,6 +51,7 @@ def connect(
     context: zmq.Context[zmq.Socket[bytes]],
     silence_s: float = 5.0,
     abort_fd: int | None = None,
+    on_refused: Callable[[NotEnrolledError], None] | None = None,
 ) -> Connection:
     """Connect, and return when the handshake has succeeded.
 
@@ -60,6 +63,8 @@ def connect(
         context: The context the socket is made in.
         silence_s: Silence after which ZMTP heartbeats take the connection down (and libzmq reconnects), in seconds.
         abort_fd: A descriptor that becomes readable if the caller wants this to stop; it is not read.
+        on_refused: Called once if the server does not admit our key. It is then tried again until the deadline, because
+            somebody may be enrolling it just now. None: that error is raised at once.
 
     Raises:
         HandshakeError: one of its children, named for what is true. What trying again cannot change is raised at once,
@@ -86,6 +91,14 @@ def connect(
         result = _round(errand)
         if isinstance(result, Connection):
             return result
+        if isinstance(result.error, NotEnrolledError) and on_refused is not None:
+            if not isinstance(before, NotEnrolledError):
+                on_refused(result.error)
+            if patience.left_s - PAUSE_REFUSED_S < LEAST_ATTEMPT_S:
+                raise result.error
+            before = result.error
+            patience.pause(PAUSE_REFUSED_S)
+            continue
         is_repeated = type(result.error) is type(before)
         if result.certainty is Certainty.FINAL or (result.certainty is Certainty.PROBABLE and is_repeated):
             raise result.error

@@ -14,7 +14,8 @@ from types import TracebackType
 import zmq
 
 from scenario_execution_keys.errors import KeyAccessError, KeysError
-from scenario_execution_keys.keypair import KeyPair
+from scenario_execution_keys.keypair import KeyPair, PublicKey
+from scenario_execution_keys.pending import PendingKeys
 from scenario_execution_keys.store import KeyStore
 from scenario_execution_keys.trust import AuthorisedClients, Client
 from scenario_execution_remote.protocol.messages import Permit
@@ -33,6 +34,7 @@ _DESCRIPTORS_WANTED = (
 )  # half-open peers take one each for 3 s; more than a million are a network's whole capacity
 # Passing shortages of the machine: they say nothing about the key store, and strangers can cause them by connecting.
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN})
+_NOTES_AT_ONCE = 2  # files written for strangers in one look, a quarter of a second apart: no flood wears out a disk
 _STALE_AT_MOST_S = 10.0  # the last set that could be read counts that long; for ever would undo a revocation
 
 
@@ -57,6 +59,8 @@ class Doors:
         self._answers: dict[tuple[str, str, str], Peer] = {}
         self._clients: dict[str, Client] = {}
         self._refusal_log = RefusalLog(store.command)
+        self._pending = PendingKeys(store)
+        self._cannot_note = False
         self._admission = self._answers_for(AuthorisedClients(by_key={}))
         self.listeners: tuple[Listener, ...] = ()
         self.context: ZmqContext = zmq.Context()
@@ -238,8 +242,24 @@ class Doors:
 
     def _log_refusals(self) -> None:
         refusals, uncounted = self.doorkeeper.take_refusals()
+        notes_left = _NOTES_AT_ONCE
         for line in self._refusal_log.lines(refusals, time.monotonic(), uncounted=uncounted):
             event(self._log, logging.WARNING, line.sentence, **line.fields)
+            if line.stranger is not None and notes_left:
+                notes_left -= 1
+                self._note(*line.stranger)
+
+    def _note(self, key: PublicKey, address: str) -> None:
+        """Keep a refused key in mind for `se-server pending`. What cannot be written is no reason not to serve."""
+        try:
+            self._pending.remember(key, address)
+        except KeysError as error:
+            if not self._cannot_note:
+                self._cannot_note = True
+                event(
+                    self._log, logging.INFO, "refused keys are not kept for se-server pending", why=error.what,
+                    next="enrol them with the commands in this log",
+                )  # fmt: skip
 
 
 def raise_descriptor_limit() -> None:

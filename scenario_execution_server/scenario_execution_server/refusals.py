@@ -32,10 +32,17 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A line for the log: a sentence and its fields."""
+    """A line for the log.
+
+    Attributes:
+        sentence: What happened.
+        fields: More about it.
+        stranger: The key it is about, if that key is one which is not enrolled, and where it came from.
+    """
 
     sentence: str
     fields: dict[str, object]
+    stranger: tuple[PublicKey, str] | None = None
 
 
 @dataclass(slots=True)
@@ -103,4 +110,5 @@ class RefusalLog:
         return Line(
             sentence="refused a client whose key is not enrolled",
             fields={"fingerprint": key.fingerprint, **fields, "next": f"if you know this fingerprint: {enrol}"},
+            stranger=(key, refusal.address),
         )

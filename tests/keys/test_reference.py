@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from scenario_execution_keys import errors, files, keyfile, keypair, paths
+from scenario_execution_keys.pending import PENDING_LIMIT, PendingKeys
 from scenario_execution_keys.store import KeyStore
 from scenario_execution_remote.cli import main as se_remote
 from scenario_execution_server.key_cli import main as se_server
@@ -52,10 +53,13 @@ def test_the_files_of_the_reference_are_those_that_are_made(tmp_path: Path) -> N
     store.create_client_pair()
     store.enrol("NAME", CLIENT.public)
     store.trust("robot", SERVER.public)
+    PendingKeys(store).remember(CLIENT.public, "192.0.2.7")
     made = {str(path.relative_to(store.directory)) for path in store.directory.rglob("*") if path.is_file()}
     documented = {name: mode for name, mode, _ in rows("Files")}
     assert documented.pop("every folder") == f"{files.FOLDER_MODE:04o}"
-    assert set(documented) == {name.replace("robot", "*") for name in made}
+    assert set(documented) == {
+        name.replace("robot", "*").replace(CLIENT.public.fingerprint, "FINGERPRINT") for name in made
+    }
     assert set(documented.values()) == {f"{files.FILE_MODE:04o}"}
 
 
@@ -76,6 +80,7 @@ def test_numbers_and_names_of_the_reference_are_those_of_the_code() -> None:
     assert f"more than {keyfile.MAX_FILE_BYTES} bytes" in text
     assert f"the first {keypair.CHECKSUM_BYTES} bytes of the SHA-256" in text
     assert paths.KEYS_DIR_VARIABLE in text
+    assert f"At most {PENDING_LIMIT} keys" in text
 
 
 def test_the_keys_of_the_reference_have_no_typo() -> None:

@@ -133,3 +133,7 @@ def hostile_files(good: bytes) -> list[Hostile]:
             else []
         ),
     ]
+
+
+# What may stand in the folder of refused keys and is no note of one: rubbish, a secret, and another key's file.
+HOSTILE_NOTES = [b"", b"rubbish", GOOD_SECRET, format_key_file(CLIENT.public, metadata={})]

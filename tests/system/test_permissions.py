@@ -19,7 +19,7 @@ from tests.support.probe import pids_of
 from tests.support.rawclients import HELLO, NOWHERE, RawClient, Version1Client
 from tests.support.servers import BIN, BRISK, CURVE, ServerProcess, clean_environment, make_guest, make_owner
 from tests.support.waiting import wait_until
-from tests.system.conftest import Run
+from tests.system.conftest import Run, Start
 
 ALL_GONE_S = 1.0  # the promise; a revocation is noticed within 0.3 s and leaves the actions 0.3 s
 
@@ -178,3 +178,31 @@ def test_who_is_revoked_gets_no_new_session(desk: Desk, run: Run) -> None:
     outcome = run(f'log("there") with:\n    remote("{desk.server.endpoint}", setup_timeout: 1s)', who=desk.alice)
     assert outcome.code == 1
     assert "does not admit this client's key" in outcome.output
+
+
+# -- refused, and let in while waiting ---------------------------------------------------------------------------------
+
+
+def test_a_client_that_is_approved_while_it_waits_in_set_up_gets_in_without_restarting(
+    desk: Desk, tmp_path: Path, start: Start
+) -> None:
+    bob = make_guest(tmp_path / "bob", desk.owner, None)
+    scenario = start(f'log("here I am") with:\n    remote("{desk.server.endpoint}", setup_timeout: 30s)', who=bob)
+    fingerprint = bob.pair.public.fingerprint
+    scenario.wait_for(f"does not admit this client's key {fingerprint}")
+    scenario.wait_for(f"se-server enrol NAME {bob.pair.public.text}")
+    wait_until(lambda: fingerprint in desk.type("se-server", "pending"))
+    desk.type("se-server", "approve", fingerprint, "--name", "bob")
+    outcome = scenario.finish()
+    assert outcome.code == 0, outcome.output
+    assert "INFO here I am" in outcome.said
+    assert outcome.count("does not admit") == 1
+    assert len(desk.server.lines("refused a client", fingerprint)) == 1
+    assert fingerprint not in desk.type("se-server", "pending")
+
+
+def test_a_client_that_nobody_approves_fails_at_its_set_up_timeout(desk: Desk, tmp_path: Path, run: Run) -> None:
+    bob = make_guest(tmp_path / "bob", desk.owner, None)
+    outcome = run(f'log("here I am") with:\n    remote("{desk.server.endpoint}", setup_timeout: 1s)', who=bob)
+    assert outcome.code == 1
+    assert outcome.count(bob.pair.public.fingerprint) >= 2  # the announcement, and the verdict
