@@ -6,9 +6,8 @@
 
 from __future__ import annotations
 
-from scenario_execution_remote.protocol import messages, wire
-
 from benchmarks import bench
+from scenario_execution_remote.protocol import messages, wire
 
 ROUNDS, REPEATS = 20, 100  # interleaved, so that whatever else the machine does hits both alike
 

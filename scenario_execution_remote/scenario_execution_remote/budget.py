@@ -9,8 +9,8 @@ from __future__ import annotations
 WAIT_SHARE = 0.5
 
 # An action that comes so much of a period after the last beginning is in the next tick. Less than a whole one: ticks do
-# not begin exactly a period apart, and an action that comes first in its tick may come earlier in it than the other did.
-# More than the half that is waited for: or a tick that has used it up would be given another one.
+# not begin exactly a period apart, and an action that comes first in its tick may come earlier in it than the other
+# did. More than the half that is waited for: or a tick that has used it up would be given another one.
 NEXT_TICK_SHARE = 0.75
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from scenario_execution_remote.protocol.values import Handle
 
-KEPT_COUNT = 10_000  # a topic monitor that writes ten a second is heard for a quarter of an hour before one is forgotten
+KEPT_COUNT = 10_000  # a topic monitor that writes ten a second is heard for a quarter of an hour before one is lost
 _TEXT_CHARACTERS = 1000  # of an object's text: it is for displays, and the text of a picture is longer than the picture
 _CONTAINERS = frozenset((list, tuple, dict, set, frozenset))
 

@@ -26,8 +26,8 @@ class EarlyShapes(Shapes):
     """See lib_osc/parity.osc: all arguments go to the constructor."""
 
     def __init__(
-        self, path: str, text, whole, positive, ratio, flag, mode, pause, way, outline, words, numbers, ratios, flags, modes,
-        pauses, outlines,
+        self, path: str, text, whole, positive, ratio, flag, mode, pause, way, outline, words, numbers, ratios, flags,
+        modes, pauses, outlines,
     ) -> None:  # fmt: skip
         super().__init__()
         self._arguments = {name: value for name, value in locals().items() if name not in ("self", "path", "__class__")}
@@ -41,8 +41,8 @@ class LateShapes(Shapes):
     """See lib_osc/parity.osc: all arguments go to execute, with each activation."""
 
     def execute(
-        self, path: str, text, whole, positive, ratio, flag, mode, pause, way, outline, words, numbers, ratios, flags, modes,
-        pauses, outlines,
+        self, path: str, text, whole, positive, ratio, flag, mode, pause, way, outline, words, numbers, ratios, flags,
+        modes, pauses, outlines,
     ) -> None:  # fmt: skip
         arguments = {name: value for name, value in locals().items() if name not in ("self", "path")}
         self.path = path
