@@ -144,7 +144,8 @@ class LegacyDialect:
         if command == "heartbeat":
             return [], _plain
         if command not in ("init", "setup", "execute", "update", "terminate", "reset"):
-            raise _BadRequest(f"unknown command {command[:80]!r}" if isinstance(command, str) else "cmd has to be a text")
+            text = isinstance(command, str)
+            raise _BadRequest(f"unknown command {command[:80]!r}" if text else "cmd has to be a text")
         if len(self._waiting) >= QUEUE_LIMIT:
             raise _BadRequest("too many requests are waiting for their answers")
         if command == "reset" and "action_id" not in payload:
