@@ -144,8 +144,9 @@ class LegacyDialect:
         if command == "heartbeat":
             return [], _plain
         if command not in ("init", "setup", "execute", "update", "terminate", "reset"):
-            text = isinstance(command, str)
-            raise _BadRequest(f"unknown command {command[:80]!r}" if text else "cmd has to be a text")
+            if not isinstance(command, str):
+                raise _BadRequest("cmd has to be a text")
+            raise _BadRequest(f"unknown command {command[:80]!r}")
         if len(self._waiting) >= QUEUE_LIMIT:
             raise _BadRequest("too many requests are waiting for their answers")
         if command == "reset" and "action_id" not in payload:
