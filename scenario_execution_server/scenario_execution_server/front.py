@@ -27,6 +27,7 @@ from scenario_execution_server.signals import raised
 from scenario_execution_server.worker.channel import ChannelError, FrontChannel
 from scenario_execution_server.worker.origin import Origin, marked
 
+_READ, _WRITE = int(zmq.POLLIN), int(zmq.POLLOUT)  # plain numbers: the enum's arithmetic would be a tenth of a turn
 _TURN_MESSAGES = 64  # messages taken from one door before the others have their turn
 _CHORES_EVERY_S = 0.25  # silence is judged to a quarter of a second
 _REFRESH_EVERY_S = 0.25  # enrolled and revoked keys count within a second,
@@ -43,6 +44,8 @@ class FrontWorker:
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
         self.channel = FrontChannel(handle.channel)
+        self.fd = handle.channel.fileno()
+        self.watched = 0  # events that are polled for
 
 
 FrontSession = Session[FrontWorker]
@@ -81,7 +84,9 @@ class Front:
         self._log = log
         self._sessions: SessionTable[FrontWorker] = SessionTable(limit=settings.max_sessions)
         self._poller = zmq.Poller()
-        self._registered: dict[int, int] = {}  # descriptor -> events, for what comes and goes
+        self._workers: dict[int, FrontSession] = {}  # by the descriptor that is polled
+        self._launcher_fds: set[int] = set()
+        self._has_launcher_news = True  # its descriptors may have changed, or one of them is readable
         self._is_stopping = False
         self._is_hurried = False
         self._had_session = False
@@ -104,19 +109,22 @@ class Front:
         for listener in self._doors.listeners:
             self._poller.register(listener.socket, zmq.POLLIN)
         self._poller.register(self._signals_fd, zmq.POLLIN)
+        doors = {listener.socket: listener for listener in self._doors.listeners}
         while not self._is_done():
-            self._watch_descriptors()
+            self._watch_launcher()
             wait_s = max(0.0, self._next_chores_s - time.monotonic())
-            ready = dict(self._poller.poll(int(wait_s * 1000) + 1))
-            for listener in self._doors.listeners:
-                if listener.socket in ready:
-                    self._serve_door(listener)
-            if self._signals_fd in ready:
-                self._signalled()
-            for session in self._sessions:
-                self._serve_worker(session, ready.get(session.worker.channel.fileno(), 0))
-            for ended in self._launcher.exits():
-                self._worker_ended(ended)
+            for ready, events in self._poller.poll(int(wait_s * 1000) + 1):
+                if ready in doors:
+                    self._serve_door(doors[ready])
+                elif ready == self._signals_fd:
+                    self._signalled()
+                elif ready in self._workers:
+                    self._serve_worker(self._workers[ready], int(events))
+                else:
+                    self._has_launcher_news = True
+            if self._has_launcher_news:
+                for ended in self._launcher.exits():
+                    self._worker_ended(ended)
             if time.monotonic() >= self._next_chores_s:
                 self._do_chores(time.monotonic())
         return 0
@@ -188,6 +196,7 @@ class Front:
                 return  # an old connection's leftovers; the session lives on its new one
             session.route, session.door = route, listener
         received = session.dialect.machine.receive(frame, time.monotonic())
+        self._watch_worker(session)  # what the client has confirmed may let its worker go on
         for body in received.bodies:
             self._to_worker(session, Origin.CLIENT, body)
         for reply in session.dialect.machine.take_replies():
@@ -251,6 +260,7 @@ class Front:
             name = secrets.token_hex(SESSION_ID_BYTES)
         try:
             handle = self._launcher.start(name)
+            self._has_launcher_news = True
         except Exception as error:  # noqa: BLE001 - a launcher may be a plug-in; its fault must not end the others
             self._log.error("cannot start a worker session=%s client=%s why=%r", name, peer.name, str(error))
             text = f"The server could not start a worker: {error}"
@@ -285,7 +295,7 @@ class Front:
         self._to_worker(session, Origin.FRONT, wire.encode(messages.EndSession(reason=reason)))
         allowed_s = float(self._settings.shutdown_timeout_s)
         session.grace_s = 0.0 if self._is_hurried else min(allowed_s, allowed_s if grace_s is None else grace_s)
-        self._launcher.stop(session.worker.handle, session.grace_s)
+        self._stop_worker(session, session.grace_s)
 
     def _worker_ended(self, ended: Exit) -> None:
         session = self._sessions.named(ended.session)
@@ -306,8 +316,8 @@ class Front:
                 text += f" Its last words: {ended.output.decode(errors='replace')[-_TAIL_CHARACTERS:].strip()}"
         for parts in session.dialect.farewell(reason, text):
             self._send(session.door, session.route, parts)
+        self._unwatch_worker(session)
         session.worker.channel.close()
-        self._unwatch(session)
         self._sessions.remove(session)
         self._log.info(
             "session ended session=%s reason=%s exit=%s client=%s seconds=%.1f detail=%r",
@@ -318,11 +328,11 @@ class Front:
     # -- workers -----------------------------------------------------------------------------------
 
     def _serve_worker(self, session: FrontSession, events: int) -> None:
-        channel = session.worker.channel
-        if events & zmq.POLLOUT:
-            channel.on_writable()
-        if events & (zmq.POLLIN | zmq.POLLERR):
+        if events & _WRITE:
+            session.worker.channel.on_writable()
+        if events & ~_WRITE:
             self._take_from_worker(session)
+        self._watch_worker(session)
 
     def _take_from_worker(self, session: FrontSession) -> bool:
         try:
@@ -330,7 +340,7 @@ class Front:
         except ChannelError as error:
             self._log.error("worker misbehaves session=%s why=%r", session.name, str(error))
             session.ending = session.ending or ("worker-lost", f"Its worker misbehaved: {error}.")
-            self._launcher.stop(session.worker.handle, 0.0)
+            self._stop_worker(session, 0.0)
             return False
         for body in bodies:
             self._deliver(session, body)
@@ -353,7 +363,12 @@ class Front:
         except ChannelError as error:
             self._log.error("worker does not listen session=%s why=%r", session.name, str(error))
             session.ending = session.ending or ("limit", f"The worker was sent more than it took: {error}.")
-            self._launcher.stop(session.worker.handle, 0.0)
+            self._stop_worker(session, 0.0)
+        self._watch_worker(session)
+
+    def _stop_worker(self, session: FrontSession, grace_s: float) -> None:
+        self._launcher.stop(session.worker.handle, grace_s)
+        self._has_launcher_news = True
 
     # -- chores ------------------------------------------------------------------------------------
 
@@ -394,31 +409,45 @@ class Front:
         for session in self._sessions:
             self._end(session, "stopped", "The server is stopping.")
             if self._is_hurried:
-                self._launcher.stop(session.worker.handle, 0.0)
+                self._stop_worker(session, 0.0)
 
     def _is_done(self) -> bool:
         if self._settings.once and self._had_session and len(self._sessions) == 0:
             return True
         return self._is_stopping and len(self._sessions) == 0
 
-    def _watch_descriptors(self) -> None:
-        wanted: dict[int, int] = dict.fromkeys(self._launcher.fds(), int(zmq.POLLIN))
-        for session in self._sessions:
-            channel = session.worker.channel
-            if not channel.closed:
-                events = (0 if session.dialect.is_full else zmq.POLLIN) | (zmq.POLLOUT if channel.wants_write else 0)
-                wanted[channel.fileno()] = events
-        for fd in self._registered.keys() - wanted.keys():
+    def _watch_launcher(self) -> None:
+        """Poll the launcher's descriptors, which change only when something is asked of it."""
+        if not self._has_launcher_news:
+            return
+        self._has_launcher_news = False
+        wanted = set(self._launcher.fds())
+        for fd in self._launcher_fds - wanted:
             self._poller.unregister(fd)
-        for fd, events in wanted.items():
-            if self._registered.get(fd) != events:
-                self._poller.register(fd, events)
-        self._registered = wanted
+        for fd in wanted - self._launcher_fds:
+            self._poller.register(fd, zmq.POLLIN)
+        self._launcher_fds = wanted
 
-    def _unwatch(self, session: FrontSession) -> None:
-        for fd in [fd for fd in self._registered if fd == session.worker.handle.channel.fileno()]:
-            self._poller.unregister(fd)
-            del self._registered[fd]
+    def _watch_worker(self, session: FrontSession) -> None:
+        """Poll a session's channel for what is due: its worker's words unless the client is behind, room to write."""
+        channel = session.worker.channel
+        wanted = 0
+        if not channel.closed:
+            wanted = (0 if session.dialect.is_full else _READ) | (_WRITE if channel.wants_write else 0)
+        if wanted != session.worker.watched:
+            session.worker.watched = wanted
+            fd = session.worker.fd
+            if wanted:
+                self._poller.register(fd, wanted)
+                self._workers[fd] = session
+            elif fd in self._workers:
+                self._poller.unregister(fd)
+                del self._workers[fd]
+
+    def _unwatch_worker(self, session: FrontSession) -> None:
+        if self._workers.get(session.worker.fd) is session:
+            self._poller.unregister(session.worker.fd)
+            del self._workers[session.worker.fd]
 
     def _send(self, listener: Any, route: bytes, parts: Parts) -> None:
         """Hand a message to ZeroMQ. One that it drops is missed by the client, who then asks again (RESUME)."""
