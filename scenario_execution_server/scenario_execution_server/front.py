@@ -422,7 +422,7 @@ class Front:
             return
         self._has_launcher_news = False
         wanted = set(self._launcher.fds())
-        for fd in self._launcher_fds - wanted:
+        for fd in self._launcher_fds - wanted - self._workers.keys():  # a number may be a new channel's by now
             self._poller.unregister(fd)
         for fd in wanted - self._launcher_fds:
             self._poller.register(fd, zmq.POLLIN)
