@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command se-remote: the key of this user's scenarios and the servers they trust."""
+"""The command se-remote: the key of this user's scenarios, the servers they trust, and what is the matter with them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import click
 
 from scenario_execution_keys.commands import CLIENT_COMMANDS, KeysGroup
 
+from .inquiry import INQUIRY_COMMANDS
+
 
 @click.group(name="se-remote", cls=KeysGroup)
 def main() -> None:
-    """Keys for remote actions: who you are, and which servers you trust."""
+    """Remote actions: who you are, which servers you trust, and why one does not answer."""
 
 
-for command in CLIENT_COMMANDS:
+for command in (*CLIENT_COMMANDS, *INQUIRY_COMMANDS):
     main.add_command(command)

@@ -8,6 +8,7 @@ comes back as events. ``link`` is the thread that gives this its socket and its 
 from __future__ import annotations
 
 import enum
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -141,6 +142,16 @@ class ClientSession:
         """The shortest of the last few round trips to the server's front, in seconds; None before there were as many."""
         return min(self._round_trips_s) if len(self._round_trips_s) == ROUND_TRIPS else None
 
+    @property
+    def awaits_beat(self) -> bool:
+        """Whether a beat is out whose answer is not here yet."""
+        return self._beat_sent_s is not None
+
+    @property
+    def last_round_trip_s(self) -> float:
+        """The last round trip to the server's front, in seconds; NaN if there was none yet."""
+        return self._round_trips_s[-1] if self._round_trips_s else math.nan
+
     # -- from the shell ----------------------------------------------------------------------------
 
     def start(self, now_s: float) -> None:
@@ -165,6 +176,12 @@ class ClientSession:
         """Ask the server, once it has everything sent so far, to shut the actions down and end the session."""
         self._wants_end = True
         self._send_due()
+
+    def ask_for_beat(self, now_s: float) -> None:
+        """Beat now and not when it is due, to take the time until the answer; nothing if the session is not open."""
+        if self._is_up and self.state is State.OPEN:
+            self._beat_sent_s = now_s
+            self._send(Kind.BEAT)
 
     def connection_lost(self) -> None:
         """The transport has no connection now; ZeroMQ goes on trying."""

@@ -195,6 +195,13 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListActions:
+    """Say which actions this client may run here, and what they take. Answered by :class:`Actions`."""
+
+    call: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndScenario:
     """Shut down and forget all actions of a scenario."""
 
@@ -296,6 +303,25 @@ class Ticked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Actions:
+    """The outcome of a :class:`ListActions`.
+
+    Attributes:
+        call: Number of the call this answers.
+        utc_s: The server's clock: seconds since 1970.
+        globs: What the client may run, as globs of action names.
+        offered: One list for each entry point that these cover, in the order of their names: ``key``, ``value``,
+            ``distribution``, ``version``, ``init_arguments`` and ``execute_arguments`` as in :class:`Plugin`, and last
+            why it cannot be used, empty if it can.
+    """
+
+    call: int
+    utc_s: float
+    globs: list[str]
+    offered: list[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alive:
     """The worker is between two calls and goes on ticking; said about once a second while it does so by itself."""
 
@@ -370,7 +396,7 @@ class Registered:
     token: int
 
 
-Call = Create | Setup | Tick | TickAll | Execute | Stop | Shutdown | Query | EndScenario
+Call = Create | Setup | Tick | TickAll | Execute | Stop | Shutdown | Query | EndScenario | ListActions
 FromFront = EndSession | Permit
 ToWorker = Call | FromFront | Answer
-FromWorker = Result | Log | Output | Feedback | Ask | Write | RegisteredKey | Registered | Ticked | Alive
+FromWorker = Result | Log | Output | Feedback | Ask | Write | RegisteredKey | Registered | Ticked | Alive | Actions

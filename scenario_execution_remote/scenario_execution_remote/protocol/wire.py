@@ -62,7 +62,7 @@ MESSAGES: tuple[type, ...] = (
     messages.EndScenario, messages.EndSession, messages.Answer,
     messages.Result, messages.Log, messages.Output, messages.Feedback, messages.Ask, messages.Write,
     messages.Query, messages.RegisteredKey, messages.Registered, messages.TickAll, messages.Ticked, messages.Alive,
-    messages.Permit,
+    messages.Permit, messages.ListActions, messages.Actions,
 )  # fmt: skip
 
 FROM_CLIENT = frozenset(typing.get_args(messages.Call)) | {messages.Answer}

@@ -22,6 +22,7 @@ from scenario_execution_server.worker.catalogue import find_action
 from scenario_execution_server.worker.conversation import Conversation
 from scenario_execution_server.worker.faults import fault_from
 from scenario_execution_server.worker.handles import Handles
+from scenario_execution_server.worker.offer import offer
 from scenario_execution_server.worker.permission import NOTHING, check_permitted
 from scenario_execution_server.worker.stand_ins import (
     ModelStandIn,
@@ -92,7 +93,7 @@ class Runner:
             lambda: {number: hosted.instance for number, hosted in list(self._actions.items())}, conversation
         )
 
-    def carry_out(self, call: Any) -> messages.Result | messages.Ticked | None:
+    def carry_out(self, call: Any) -> messages.Result | messages.Ticked | messages.Actions | None:
         """Do what *call* says, and return the answer; None if that comes later, from :meth:`go_on`.
 
         Whatever the action raises is part of the answer, SystemExit and all.
@@ -101,6 +102,8 @@ class Runner:
             return self._answer(call)
         if isinstance(call, messages.TickAll):
             return self._tick_all(call)
+        if isinstance(call, messages.ListActions):
+            return offer(call.call, self.permit)
         action = getattr(call, "action", None)
         if action is not None:
             self._standing.drop(action)

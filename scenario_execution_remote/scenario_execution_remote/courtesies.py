@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a client says first, and what the end of a session means: the same for scenarios and for `se-remote`."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+
+from .endpoint import Endpoint
+from .errors import RemoteError, RemoteProtocolError, SessionLostError, fault
+from .protocol import messages
+from .protocol.client import Over
+
+DISTRIBUTIONS = ("scenario-execution", "py-trees", "scenario-execution-remote")
+
+
+def versions_here() -> dict[str, str]:
+    """What this installation consists of, as far as a server may care."""
+    return {"python": platform.python_version()} | {name: version(name) for name in DISTRIBUTIONS}
+
+
+def hello(program: str, silence_s: float) -> messages.Hello:
+    """The first message of a session.
+
+    Args:
+        program: Who opens it, for the server's log.
+        silence_s: Silence after which we count the server as lost, in seconds.
+    """
+    versions = versions_here()
+    own = "scenario-execution-remote"
+    return messages.Hello(program=f"{program} with {own} {versions[own]}", versions=versions, silence_s=silence_s)
+
+
+def error_for(endpoint: Endpoint, over: Over) -> RemoteError:
+    """The error that the end of a session is, for whoever still wanted something of it."""
+    if over.reason == "lost":
+        return SessionLostError(endpoint.text, silent_for_s=over.silent_s or 0.0)
+    if over.reason == "protocol":
+        return RemoteProtocolError(over.text)
+    return fault(over.reason, over.text)
