@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.scenarios import Outcome, as_if_local
 from tests.support.servers import ServerProcess
-from tests.system.conftest import Run
+from tests.system.conftest import Run, Start
 
 CASES = [
     ("execute", "ValueError"),
@@ -30,11 +30,14 @@ def last_words(outcome: Outcome) -> str:
 
 @pytest.mark.parametrize(("phase", "deed"), CASES)
 def test_an_exception_comes_out_as_it_does_locally(
-    phase: str, deed: str, server: ServerProcess, run: Run, tmp_path: Path
+    phase: str, deed: str, server: ServerProcess, start: Start, tmp_path: Path
 ) -> None:
     action = f'probe_trouble(phase: "{phase}", deed: "{deed}", text: "so it goes")'
-    local = run(action, "-o", str(tmp_path / "here"))
-    remote = run(f'{action} with:\n    remote("{server.endpoint}")', "-o", str(tmp_path / "there"))
+    both = (
+        start(action, "-o", str(tmp_path / "here")),
+        start(f'{action} with:\n    remote("{server.endpoint}")', "-o", str(tmp_path / "there")),
+    )
+    local, remote = (process.finish() for process in both)
     assert local.code == remote.code == 1
     assert as_if_local(last_words(remote)) == last_words(local)
     # an uncaught exception ends the engine before it writes its verdict, and so it does here

@@ -11,7 +11,7 @@ import pytest
 from tests.support.probe import trace_of
 from tests.support.scenarios import as_if_local
 from tests.support.servers import BRISK, CURVE, Identity, ServerProcess
-from tests.system.conftest import Run, Serve
+from tests.system.conftest import Run, Serve, Start
 
 
 def test_a_plugin_that_the_server_lacks_is_named_with_its_package(serve: Serve, run: Run) -> None:
@@ -28,11 +28,14 @@ def test_a_plugin_that_the_server_lacks_is_named_with_its_package(serve: Serve, 
     [("ValueError", "no such thing", "ValueError"), ("ActionError", "no such thing", "ActionError")],
 )
 def test_an_error_in_setup_is_reported_as_it_is_locally(
-    deed: str, text: str, type_name: str, server: ServerProcess, run: Run, tmp_path: Path
+    deed: str, text: str, type_name: str, server: ServerProcess, start: Start, tmp_path: Path
 ) -> None:
     action = f'probe_trouble(phase: "setup", deed: "{deed}", text: "{text}")'
-    local = run(f"serial:\n    {action}", "-o", str(tmp_path / "local"))
-    remote = run(f'serial:\n    {action} with:\n        remote("{server.endpoint}")', "-o", str(tmp_path / "remote"))
+    both = (
+        start(f"serial:\n    {action}", "-o", str(tmp_path / "local")),
+        start(f'serial:\n    {action} with:\n        remote("{server.endpoint}")', "-o", str(tmp_path / "remote")),
+    )
+    local, remote = (process.finish() for process in both)
     assert local.code == remote.code == 1
     for outcome in (local, remote):
         assert f"ERROR Setup failed: {type_name}:" in outcome.said
