@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,11 +22,14 @@ from scenario_execution_keys.command_line import (
     read_standard_input,
     replace_option,
 )
-from scenario_execution_keys.errors import PermissionValueError
+from scenario_execution_keys.errors import KeyNotFoundError, PermissionValueError
+from scenario_execution_keys.invitations import Invitations
 from scenario_execution_keys.pending import PendingKeys
-from scenario_execution_keys.permissions import show_instant
+from scenario_execution_keys.permissions import Permissions, parse_when, show_instant
 from scenario_execution_keys.store import KeyStore
-from scenario_execution_keys.trust import Client
+from scenario_execution_keys.trust import Client, ServerScope
+
+DEFAULT_PORT = 7613  # that of `remote()` and of the server; a test compares the three
 
 
 def _flags(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +99,14 @@ def server_permit(name: str, keys_dir: Path | None, **options: Any) -> None:
 def server_revoke(name: str, keys_dir: Path | None) -> None:
     """Admit the client NAME no longer, and have a running server end what it runs."""
     store = KeyStore.open(keys_dir)
-    store.revoke(name)
+    was_invited = Invitations(store).withdraw(name)
+    try:
+        store.revoke(name)
+    except KeyNotFoundError:
+        if not was_invited:
+            raise
+        click.echo(f"The invitation of {name} is withdrawn.")
+        return
     click.echo(
         f"{name} is not enrolled any more. A running server ends its sessions within a second.\n"
         f"To see who is left, run: {store.command('se-server clients')}"
@@ -168,6 +180,46 @@ def _may(client: Client) -> str:
     return may.summary() + (f", until {show_instant(may.until)}" if may.until is not None else "")
 
 
+@click.command("invite")
+@click.argument("name")
+@click.option("--ttl", default="15m", show_default=True, metavar="SPAN", help="How long the line is good.")
+@click.option(
+    "--endpoint",
+    "endpoints",
+    multiple=True,
+    metavar="HOST[:PORT]",
+    help=f"Where the client finds this server; may be repeated. Default: this machine's name and port {DEFAULT_PORT}.",
+)
+@permission_options
+@replace_option
+@keys_dir_option
+def server_invite(
+    name: str, ttl: str, endpoints: tuple[str, ...], replace: bool, keys_dir: Path | None, **options: Any
+) -> None:
+    """Print one line that enrols whoever pastes it into `se-remote join`, once, as NAME.
+
+    No server need run for that, but one has to when the line is used. The line is a secret until then.
+    """
+    store = KeyStore.open(keys_dir)
+    permissions = permissions_from(**_flags(options)) or Permissions()
+    until = parse_when(ttl, datetime.now(timezone.utc))
+    wanted = [_with_port(text) for text in endpoints or (socket.gethostname(),)]
+    invitation = Invitations(store).create(name, wanted, until, permissions, replace=replace)
+    click.echo(invitation.text)
+    guessed = "" if endpoints else " (guessed; --endpoint says better)"
+    click.echo(
+        f"se-server: {name} may: {permissions.summary()}. The line is good once, until {show_instant(until)}, "
+        f"for a client that finds this server at {' or '.join(invitation.endpoints)}{guessed}.\n"
+        "Next, on that client, run: se-remote join LINE",
+        err=True,
+    )
+
+
+def _with_port(endpoint: str) -> str:
+    scope = ServerScope.parse(endpoint)
+    return scope.text if scope.port is not None else f"{scope.text}:{DEFAULT_PORT}"
+
+
 @click.command("pending")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON document.")
 @keys_dir_option
@@ -234,6 +286,7 @@ ENROLMENT_COMMANDS: tuple[click.Command, ...] = (
     server_permit,
     server_revoke,
     server_clients,
+    server_invite,
     server_pending,
     server_approve,
     server_deny,

@@ -189,6 +189,21 @@ class SecretKey:
         """The ``sesec-`` form, for the one place that must hand a secret over."""
         return _to_text(SECRET_PREFIX, _from_z85(self.__z85, ""))
 
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> SecretKey:
+        """The key whose 32 bytes are `raw`.
+
+        Raises:
+            KeyTextError: If `raw` is not 32 bytes long or all zero.
+        """
+        if len(raw) != KEY_BYTES:
+            raise KeyTextError(f"this is not a key: a key has {KEY_BYTES} bytes", "Ask for it again")
+        return cls(_to_z85(raw))
+
+    def reveal_raw(self) -> bytes:
+        """The 32 bytes of the key, for an invitation, the one secret that travels."""
+        return _from_z85(self.__z85, "")
+
     def public(self) -> PublicKey:
         """The public key that belongs to this secret key."""
         return PublicKey(curve_public(self.__z85.encode("ascii")).decode("ascii"))

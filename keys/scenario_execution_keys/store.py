@@ -136,12 +136,12 @@ class KeyStore:
         return Client(name=name, key=found.public, metadata=found.metadata, permissions=permissions)
 
     def clients_signature(self) -> Hashable:
-        """A value that changes whenever `authorised_clients` could; cheap enough for every second. Never raises."""
+        """A value that changes whenever enrolled clients or invitations could; cheap, and never raises."""
         signature: list[Hashable] = []
-        for folder in (self.directory, self.clients_folder):
+        for folder in (self.directory, self.clients_folder, self.directory / paths.INVITATIONS_FOLDER):
             try:
                 signature.append(_stamp(os.lstat(folder)))
-                if folder == self.clients_folder:
+                if folder != self.directory:
                     with os.scandir(folder) as entries:
                         for entry in sorted(entries, key=lambda entry: entry.name):
                             signature.append((entry.name, _stamp(entry.stat(follow_symlinks=False))))

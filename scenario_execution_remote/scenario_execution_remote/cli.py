@@ -8,6 +8,7 @@ import click
 from scenario_execution_keys.commands import CLIENT_COMMANDS, KeysGroup
 
 from .inquiry import INQUIRY_COMMANDS
+from .join_command import join_command
 
 
 @click.group(name="se-remote", cls=KeysGroup)
@@ -15,5 +16,5 @@ def main() -> None:
     """Remote actions: who you are, which servers you trust, and why one does not answer."""
 
 
-for command in (*CLIENT_COMMANDS, *INQUIRY_COMMANDS):
+for command in (*CLIENT_COMMANDS, *INQUIRY_COMMANDS, join_command):
     main.add_command(command)

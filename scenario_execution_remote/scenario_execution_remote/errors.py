@@ -13,6 +13,7 @@
     │   ├─ EncryptionRequiredError         it speaks CURVE only, and its key is not known here
     │   ├─ ServerIdentityError             it could not prove to have the pinned key
     │   ├─ NotEnrolledError                it does not admit our key
+    │   ├─ InvitationError                 it does not accept our invitation
     │   ├─ OwnKeyError                     our own key pair is missing or cannot be used
     │   └─ ConnectAbortedError             we stopped waiting because we were told to
     ├─ ProtocolError
@@ -216,6 +217,25 @@ class NotEnrolledError(HandshakeError):
             if own_key
             else "make a key here and have it enrolled on the server",
             next_command=f"se-server enrol NAME {own_key}" if own_key else "se-remote keygen",
+        )
+
+
+class InvitationError(HandshakeError):
+    """The server does not accept the invitation, or not the key that was handed over.
+
+    Attributes:
+        why: What is known about it.
+    """
+
+    exit_code = 63
+
+    def __init__(self, endpoint: str, why: str) -> None:
+        self.why = why
+        super().__init__(
+            endpoint,
+            f"the server at {endpoint} does not accept this invitation; it is good once, and not for long ({why})",
+            advice="ask for a new one; on the server, run",
+            next_command="se-server invite --replace NAME",
         )
 
 

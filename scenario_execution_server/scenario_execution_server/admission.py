@@ -12,8 +12,10 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from types import MappingProxyType
 
 from scenario_execution_keys.errors import KeyTextError
+from scenario_execution_keys.invitation import OpenInvitation
 from scenario_execution_keys.keypair import PublicKey
 from scenario_execution_keys.permissions import Permissions
 from scenario_execution_keys.trust import Client
@@ -46,6 +48,7 @@ class Peer:
         uid: User on this machine, if the kernel says so.
         pid: Process that connected, if the kernel says so and it is visible here.
         key: Public key in Z85, if it came in with one.
+        is_invited: Whether it came in with an invitation, which opens one enrolment and nothing else.
         permissions: What it may do; who comes in without a key, by being on this machine, may do everything.
     """
 
@@ -56,6 +59,7 @@ class Peer:
     pid: int | None = None
     key: str | None = None
     permissions: Permissions = Permissions()
+    is_invited: bool = False
 
 
 class Admission:
@@ -64,6 +68,7 @@ class Admission:
     Args:
         clients: Who is enrolled, by public key.
         exposed: Whether peers on other machines may come in without encryption.
+        invited: Who may come in to enrol, by the public half of the one-use key.
         clock: The time of day, with time zone; without one, whoever is admitted for a time only is not admitted.
         command: Completes a command line so that it works on this server's key store.
     """
@@ -73,10 +78,12 @@ class Admission:
         clients: Mapping[PublicKey, Client],
         *,
         exposed: bool = False,
+        invited: Mapping[PublicKey, OpenInvitation] = MappingProxyType({}),
         clock: Callable[[], datetime] | None = None,
         command: Callable[[str], str] = str,
     ) -> None:
         self._clients = {key.z85: client for key, client in clients.items()}
+        self._invited = {key.z85: invitation for key, invitation in invited.items() if key not in clients}
         self._exposed = exposed
         self._clock = clock
         self._command = command
@@ -148,7 +155,7 @@ class Admission:
     def _admit_key(self, user_id: str, address: str) -> Peer:
         client = self._clients.get(user_id)
         if client is None:
-            raise NotEnrolledError(_fingerprint(user_id))
+            return self._admit_guest(user_id, address)
         plain, may = plain_address(address), client.permissions
         if may.until is not None and self._clock is None:
             raise NotPermittedError(client.name, "nobody can tell the time here", "scenario_execution_server --curve")
@@ -158,6 +165,22 @@ class Admission:
                 mend = self._command(f"se-server permit {client.name} {objection.change}")
                 raise NotPermittedError(client.name, objection.why, mend)
         return Peer(identity=f"key:{user_id}", name=client.name, address=plain, key=user_id, permissions=may)
+
+    def _admit_guest(self, user_id: str, address: str) -> Peer:
+        invitation = self._invited.get(user_id)
+        if invitation is None:
+            raise NotEnrolledError(_fingerprint(user_id))
+        mend = self._command(f"se-server invite --replace {invitation.name}")
+        if self._clock is None or self._clock() >= invitation.expires:
+            raise NotPermittedError(invitation.name, "its invitation is over", mend)
+        plain = plain_address(address)
+        objection = invitation.permissions.objection(plain, self._clock())
+        if objection is not None:
+            raise NotPermittedError(invitation.name, objection.why, f"{mend} {objection.change}")
+        return Peer(
+            identity=f"key:{user_id}", name=invitation.name, address=plain, key=user_id,
+            permissions=Permissions(observe=True, until=invitation.expires), is_invited=True,
+        )  # fmt: skip
 
     def _admit_address(self, address: str) -> Peer:
         plain = plain_address(address)

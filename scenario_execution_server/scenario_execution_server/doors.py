@@ -14,6 +14,7 @@ from types import TracebackType
 import zmq
 
 from scenario_execution_keys.errors import KeyAccessError, KeysError
+from scenario_execution_keys.invitations import Invitations
 from scenario_execution_keys.keypair import KeyPair, PublicKey
 from scenario_execution_keys.pending import PendingKeys
 from scenario_execution_keys.store import KeyStore
@@ -22,7 +23,7 @@ from scenario_execution_remote.protocol.messages import Permit
 from scenario_execution_server.admission import Admission, Peer
 from scenario_execution_server.authenticator import Doorkeeper
 from scenario_execution_server.config import ServerSettings, TcpDoor
-from scenario_execution_server.errors import UnknownPeerError
+from scenario_execution_server.errors import EnrolmentRefusedError, UnknownPeerError
 from scenario_execution_server.journal import event
 from scenario_execution_server.listener import MAX_SOCKETS, Listener, ZmqContext, check_library, open_tcp, open_unix
 from scenario_execution_server.refusals import RefusalLog
@@ -60,6 +61,7 @@ class Doors:
         self._clients: dict[str, Client] = {}
         self._refusal_log = RefusalLog(store.command)
         self._pending = PendingKeys(store)
+        self._invitations = Invitations(store)
         self._cannot_note = False
         self._admission = self._answers_for(AuthorisedClients(by_key={}))
         self.listeners: tuple[Listener, ...] = ()
@@ -134,6 +136,25 @@ class Doors:
         """
         return self._admission.permit(peer)
 
+    def enrol(self, peer: Peer, key: str) -> str:
+        """Enrol the key that an invited peer hands over; returns the name. It counts when this returns.
+
+        Raises:
+            EnrolmentRefusedError: If the peer is not invited, or its key cannot be enrolled; with words for it.
+        """
+        if not peer.is_invited or peer.key is None:
+            raise EnrolmentRefusedError("only an invited client can enrol itself. Run: se-remote join LINE")
+        try:
+            client = self._invitations.redeem(PublicKey(peer.key), PublicKey(key), datetime.now(timezone.utc))
+        except KeysError as error:
+            raise EnrolmentRefusedError(str(error)) from error
+        event(
+            self._log, logging.INFO, "a client used its invitation",
+            client=client.name, fingerprint=client.key.fingerprint, address=peer.address,
+        )  # fmt: skip
+        self.refresh()
+        return client.name
+
     def command(self, words: str) -> str:
         """A command line that works on this server's key store."""
         return self._store.command(words)
@@ -183,9 +204,15 @@ class Doors:
         self.close()
 
     def _answers_for(self, clients: AuthorisedClients) -> Admission:
+        try:
+            invited = self._invitations.all() if self._settings.curve else {}
+        except KeysError as error:
+            invited = {}
+            self._complain("invitations do not count, their folder cannot be trusted", error)
         return Admission(
             clients.by_key,
             exposed=self._settings.exposed,
+            invited=invited,
             clock=lambda: datetime.now(timezone.utc),
             command=self._store.command,
         )

@@ -15,6 +15,7 @@
     RefusedError        (code)           one peer may not go on; costs that peer its message, never the server
     ├─ NotEnrolledError (fingerprint)    this key is not, or no longer, in the set of authorised clients
     ├─ NotPermittedError (name)          this client may not come in now, or not from there
+    ├─ EnrolmentRefusedError             its key cannot be enrolled
     ├─ NotLocalError    (address)        this door serves peers on this machine only
     └─ UnknownPeerError                  the connection does not say who is speaking
 
@@ -135,6 +136,10 @@ class NotPermittedError(RefusedError):
     def __init__(self, name: str, why: str, mend: str) -> None:
         super().__init__(f"the client {name} may not come in: {why}. Ask its operator to run: {mend}")
         self.name = name
+
+
+class EnrolmentRefusedError(RefusedError):
+    """The key that a client hands over is not enrolled."""
 
 
 class NotLocalError(RefusedError):

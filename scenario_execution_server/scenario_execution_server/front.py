@@ -58,6 +58,7 @@ class Doors(Protocol):
 
     def admit(self, listener: Any, frame: zmq.Frame) -> Any: ...
     def permit(self, peer: Any) -> messages.Permit: ...
+    def enrol(self, peer: Any, key: str) -> str: ...
     def command(self, words: str) -> str: ...
     def refresh(self) -> None: ...
     def check(self) -> None: ...
@@ -177,6 +178,9 @@ class Front:
             return
         if len(frame.body) > _HELLO_LIMIT_BYTES:
             raise FrameError(f"a HELLO of {len(frame.body)} bytes is longer than {_HELLO_LIMIT_BYTES}")
+        if wire.kind_of(frame.body) is messages.Enrol:
+            self._enrol(listener, route, peer, frame)
+            return
         hello: messages.Hello = wire.decode_one(frame.body, messages.Hello)
         now_s = time.monotonic()
         dialect = NumberedDialect(frame.session, now_s, self._welcome)
@@ -203,6 +207,17 @@ class Front:
             self._send(listener, route, [reply])
         if received.is_bye:
             self._end(session, "bye", "The client said good-bye.")
+
+    def _enrol(self, listener: Any, route: bytes, peer: Any, frame: Frame) -> None:
+        enrol: messages.Enrol = wire.decode_one(frame.body, messages.Enrol)
+        try:
+            name = self._doors.enrol(peer, enrol.key)
+        except RefusedError as refusal:
+            self._complain(peer, f"could not enrol: {refusal.text}")
+            self._send(listener, route, [_refusal(frame.session, refusal.code, refusal.text)])
+            return
+        body = wire.encode(messages.Enrolled(name=name))
+        self._send(listener, route, [Frame(kind=Kind.WELCOME, session=frame.session, body=body).encode()])
 
     def _receive_legacy(self, listener: Any, route: bytes, peer: Any, envelope: Parts, data: memoryview) -> None:
         # One session per connection: this protocol has no session id, and a connection is the one thing that two
@@ -243,6 +258,9 @@ class Front:
         self, listener: Any, route: bytes, peer: Any, key: SessionKey, dialect: Any, program: str
     ) -> FrontSession | messages.Refused:
         """Start a session, or say why not."""
+        if peer.is_invited:
+            text = f"The invitation for {peer.name} opens no session, it can only enrol. Run: se-remote join LINE"
+            return messages.Refused(code=RefusalCode.NOT_AUTHORISED.value, text=text)
         if self._is_stopping:
             text = "The server is stopping; try again when it is back."
             return messages.Refused(code=RefusalCode.STOPPING.value, text=text)

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from scenario_execution_keys import errors, files, keyfile, keypair, paths
+from scenario_execution_keys.invitations import Invitations
 from scenario_execution_keys.pending import PENDING_LIMIT, PendingKeys
+from scenario_execution_keys.permissions import Permissions
 from scenario_execution_keys.store import KeyStore
 from scenario_execution_remote.cli import main as se_remote
 from scenario_execution_server.key_cli import main as se_server
@@ -53,13 +56,16 @@ def test_the_files_of_the_reference_are_those_that_are_made(tmp_path: Path) -> N
     store.create_client_pair()
     store.enrol("NAME", CLIENT.public)
     store.trust("robot", SERVER.public)
+    until = datetime.now(timezone.utc) + timedelta(minutes=1)
+    Invitations(store).create("invited", ["robot:1"], until, Permissions())
     PendingKeys(store).remember(CLIENT.public, "192.0.2.7")
     made = {str(path.relative_to(store.directory)) for path in store.directory.rglob("*") if path.is_file()}
     documented = {name: mode for name, mode, _ in rows("Files")}
     assert documented.pop("every folder") == f"{files.FOLDER_MODE:04o}"
-    assert set(documented) == {
-        name.replace("robot", "*").replace(CLIENT.public.fingerprint, "FINGERPRINT") for name in made
-    }
+    patterns = {"robot": "*", CLIENT.public.fingerprint: "FINGERPRINT", "invited": "NAME"}
+    for word, pattern in patterns.items():
+        made = {name.replace(word, pattern) for name in made}
+    assert set(documented) == made
     assert set(documented.values()) == {f"{files.FILE_MODE:04o}"}
 
 

@@ -63,6 +63,22 @@ class Ended:
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrol:
+    """In place of a :class:`Hello`, from a client that came in with an invitation: enrol ``key``, a public key in Z85,
+    and forget the invitation."""
+
+    program: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled:
+    """In place of a :class:`Welcome`: the key is enrolled as ``name``, and this connection is of no further use."""
+
+    name: str
+
+
 # -- from the client to the worker -----------------------------------------------------------------------------------
 
 

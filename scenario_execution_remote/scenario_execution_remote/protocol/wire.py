@@ -63,6 +63,7 @@ MESSAGES: tuple[type, ...] = (
     messages.Result, messages.Log, messages.Output, messages.Feedback, messages.Ask, messages.Write,
     messages.Query, messages.RegisteredKey, messages.Registered, messages.TickAll, messages.Ticked, messages.Alive,
     messages.Permit, messages.ListActions, messages.Actions,
+    messages.Enrol, messages.Enrolled,
 )  # fmt: skip
 
 FROM_CLIENT = frozenset(typing.get_args(messages.Call)) | {messages.Answer}

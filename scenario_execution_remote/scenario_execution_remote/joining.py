@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an invitation to an enrolled client: hand our public key over under the one-use key, then come in with it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from importlib.metadata import version
+
+import zmq
+
+from scenario_execution_keys.invitation import Invitation
+from scenario_execution_keys.keypair import KeyPair, PublicKey
+from scenario_execution_keys.permissions import show_instant
+
+from .endpoint import Endpoint
+from .errors import HandshakeError, InvitationError, NotEnrolledError, RemoteProtocolError, ServerUnreachableError
+from .protocol import messages, wire
+from .protocol.frames import SESSION_ID_BYTES, Frame, FrameError, Kind, decode_frame
+from .transport import connect
+
+CONNECT_S = 10.0  # per endpoint; a person waits for it, and a machine on a bad link needs a few seconds
+ANSWER_S = 10.0  # the server writes two files; its disk may be busy
+
+Context = zmq.Context[zmq.Socket[bytes]]
+
+
+def join(invitation: Invitation, own: KeyPair, context: Context) -> tuple[Endpoint, str | None]:
+    """Enrol our public key as *invitation* says, and make sure that it is admitted.
+
+    Args:
+        invitation: What was pasted.
+        own: Our permanent pair; its secret half stays here.
+        context: For the connections.
+
+    Returns:
+        Where the server was found, and the name we have there; None if we were enrolled before.
+
+    Raises:
+        InvitationError: The server does not accept the invitation, or not our key; says why as far as it is known.
+        HandshakeError: The server cannot be reached, or is not the one that invites.
+    """
+    unreachable: HandshakeError | None = None
+    for text in invitation.endpoints:
+        endpoint = Endpoint.parse(text)
+        try:
+            name = _enrol(endpoint, invitation, own.public, context)
+        except ServerUnreachableError as error:
+            unreachable = error
+            continue
+        except NotEnrolledError:
+            # Used up; perhaps by us, when an answer was lost on its way.
+            try:
+                check_admitted(endpoint, own, invitation.server, context)
+            except NotEnrolledError:
+                raise InvitationError(endpoint.text, f"its end was {show_instant(invitation.until)}") from None
+            return endpoint, None
+        check_admitted(endpoint, own, invitation.server, context)
+        return endpoint, name
+    assert unreachable is not None  # an invitation names at least one endpoint
+    raise unreachable
+
+
+def check_admitted(endpoint: Endpoint, own: KeyPair, server: PublicKey, context: Context) -> None:
+    """Come in once with our own key.
+
+    Raises:
+        HandshakeError: We are not admitted, or the server cannot be reached.
+    """
+    deadline_s = time.monotonic() + CONNECT_S
+    connect(endpoint, own=own, server_key=server, deadline_s=deadline_s, context=context).close()
+
+
+def _enrol(endpoint: Endpoint, invitation: Invitation, key: PublicKey, context: Context) -> str:
+    """Hand *key* over; returns the name that it is enrolled under."""
+    deadline_s = time.monotonic() + CONNECT_S
+    connection = connect(
+        endpoint, own=invitation.pair, server_key=invitation.server, deadline_s=deadline_s, context=context
+    )
+    try:
+        program = f"se-remote with scenario-execution-remote {version('scenario-execution-remote')}"
+        body = wire.encode(messages.Enrol(program=program, key=key.z85))
+        session = secrets.token_bytes(SESSION_ID_BYTES)
+        connection.socket.send(Frame(kind=Kind.HELLO, session=session, body=body).encode())
+        if not connection.socket.poll(int(ANSWER_S * 1000)):
+            raise InvitationError(endpoint.text, f"no answer came within {ANSWER_S:g} s")
+        return _answer(endpoint, connection.socket.recv())
+    finally:
+        connection.close()
+
+
+def _answer(endpoint: Endpoint, data: bytes) -> str:
+    try:
+        frame = decode_frame(data)
+        if frame.kind is Kind.WELCOME:
+            enrolled: messages.Enrolled = wire.decode_one(frame.body, messages.Enrolled)
+            return enrolled.name
+        if frame.kind is Kind.REFUSED:
+            refused: messages.Refused = wire.decode_one(frame.body, messages.Refused)
+            raise InvitationError(endpoint.text, refused.text)
+    except (FrameError, wire.WireError) as error:
+        raise RemoteProtocolError(f"the server at {endpoint} answers the invitation with nonsense: {error}") from None
+    raise RemoteProtocolError(f"the server at {endpoint} answers the invitation with {frame.kind.name}")
