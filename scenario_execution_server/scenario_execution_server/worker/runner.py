@@ -14,7 +14,7 @@ from typing import Any
 import py_trees
 from py_trees.common import Status
 from scenario_execution.actions.base_action_subtree import BaseActionSubtree
-from scenario_execution.scenario_execution_base import ScenarioExecutionConfig
+from scenario_execution.scenario_execution_base import ScenarioExecutionConfig, ShutdownHandler
 from scenario_execution.simulation import HostClock
 
 from scenario_execution_remote.protocol import messages
@@ -31,6 +31,10 @@ from scenario_execution_server.worker.stand_ins import (
     SharedProcessRegistry,
 )
 from scenario_execution_server.worker.standing import StandingTicks
+
+
+FUTURES_WAIT_S = 30.0  # as long as the engine's ROS runner waits for what actions want to have finished at the end
+_FUTURES_LOOK_EVERY_S = 0.02  # a future of another library only has done(): it can be looked at, not waited for
 
 
 class CallError(Exception):
@@ -281,6 +285,7 @@ class Runner:
             self._log_fault(self._do(messages.Shutdown(call=0, action=number)))
             self._standing.drop(number)
             del self._actions[number], self._places[number]
+        await_futures()
         self._scenarios.pop(scenario, None)
 
     def _find(self, action: int) -> Hosted:
@@ -329,6 +334,18 @@ def _result(
 
 def _is_running(result: messages.Result) -> bool:
     return result.fault is None and result.status == Status.RUNNING.name
+
+
+def await_futures(limit_s: float = FUTURES_WAIT_S) -> None:
+    """Wait for the futures that actions have left with the engine's ``ShutdownHandler``, then forget them.
+
+    Only the ROS runner does so locally, and with the same limit; a worker stands in for every runner.
+    """
+    handler = ShutdownHandler.get_instance()
+    deadline_s = time.monotonic() + limit_s
+    while not handler.is_done() and time.monotonic() < deadline_s:
+        time.sleep(_FUTURES_LOOK_EVERY_S)
+    handler.futures.clear()
 
 
 def _feedback_of(instance: py_trees.behaviour.Behaviour) -> str:
