@@ -68,7 +68,8 @@ def _client_pair(store: KeyStore) -> tuple[KeyPair, bool]:
         return store.client_pair(), False  # somebody else made it in between
 
 
-def _login_name() -> str:
+def login_name() -> str:
+    """A client name for whoever runs this."""
     try:
         return client_name_for(getpass.getuser())
     except (KeyError, OSError):  # a container's user without an entry in passwd; OSError since Python 3.13
@@ -77,7 +78,7 @@ def _login_name() -> str:
 
 def _enrol_self(store: KeyStore, key: PublicKey) -> None:
     enrolled = store.authorised_clients().by_key.get(key)
-    client = enrolled or store.enrol(_login_name(), key)
+    client = enrolled or store.enrol(login_name(), key)
     click.echo(f"Your client pair {key.fingerprint} is enrolled on this server as {client.name}.")
 
 
@@ -111,7 +112,7 @@ def _missing_steps(store: KeyStore) -> str | None:
             enrolled = False
             steps.append(store.command("se-remote keygen"))
         if not enrolled:
-            steps.append(store.command(f'se-server enrol {_login_name()} "$({store.command("se-remote key")})"'))
+            steps.append(store.command(f'se-server enrol {login_name()} "$({store.command("se-remote key")})"'))
         if store.known_server("localhost", 1) != server.public:  # any port will do, the entry is for loopback
             steps.append(store.command(f'se-remote trust {LOOPBACK} "$({store.command("se-server key")})"'))
     except KeysError:
@@ -138,7 +139,7 @@ def client_keygen(keys_dir: Path | None) -> None:
     public = store.create_client_pair().public
     click.echo(
         f"Made your client key pair {public.fingerprint} in {store.pair_files(paths.CLIENT).secret_path}.\n"
-        f"Next, on the server, run: se-server enrol {_login_name()} {public.text}"
+        f"Next, on the server, run: se-server enrol {login_name()} {public.text}"
     )
 
 
@@ -147,7 +148,7 @@ def client_keygen(keys_dir: Path | None) -> None:
 def client_key(keys_dir: Path | None) -> None:
     """Print your public key, to be enrolled on a server."""
     public = KeyStore.open(keys_dir).client_pair().public
-    _show(public, "se-remote", f"Next, on the server, run: se-server enrol {_login_name()} {public.text}")
+    _show(public, "se-remote", f"Next, on the server, run: se-server enrol {login_name()} {public.text}")
 
 
 @click.command("trust")

@@ -147,6 +147,40 @@ def read_owned(path: Path, *, secret: bool, mend: str) -> bytes:
             return file.read(MAX_FILE_BYTES + 1)  # one more, so that the parser sees that it is too large
 
 
+def read_given(path: Path, *, group_may_read: bool, mend: str) -> bytes:
+    """The bytes of a secret file outside the key store, which somebody else has put there: a mount or a credential.
+
+    Links are followed, because such places are made of them, and the folder is not judged. The file itself is.
+
+    Args:
+        path: The file.
+        group_may_read: Whether that is no exposure; systemd shows its access list for the service as group rights.
+        mend: How the error for a missing or wrong kind of file goes on.
+
+    Raises:
+        KeyNotFoundError, KeyExposedError, KeyFileError, KeyAccessError: As `read_owned`.
+    """
+    real = Path(os.path.realpath(path))
+    with _mapped(path, "read the file"):
+        try:
+            descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise KeyNotFoundError(f"there is no {path}", mend, path=path) from None
+    with _plain_file(descriptor, path, mend) as file:
+        status = os.fstat(descriptor)
+        _check_owner(real, status)
+        mode = stat.S_IMODE(status.st_mode)
+        if mode & (_OTHERS & ~0o040 if group_may_read else _OTHERS):
+            raise KeyExposedError(
+                f"is a secret key and open to others (mode {mode:04o})",
+                f"Make it 0400 where it is mounted, or run: chmod 400 {shlex.quote(str(real))}",
+                path=path,
+                mode=mode,
+            )
+        with _mapped(path, "read the file"):
+            return file.read(MAX_FILE_BYTES + 1)
+
+
 @contextlib.contextmanager
 def _plain_file(descriptor: int, path: Path, mend: str) -> Iterator[BinaryIO]:
     """The open descriptor as a file, if it is a plain one; closed afterwards in any case."""

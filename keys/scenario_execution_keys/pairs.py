@@ -10,9 +10,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from scenario_execution_keys import files, paths
-from scenario_execution_keys.errors import KeyExistsError, KeyFileError, KeyNotFoundError
+from scenario_execution_keys.errors import KeyExistsError, KeyFileError, KeyNotFoundError, KeyTextError
 from scenario_execution_keys.keyfile import KeyFile, format_key_file, parse_key_file
-from scenario_execution_keys.keypair import KeyPair, PublicKey
+from scenario_execution_keys.keypair import KeyPair, PublicKey, SecretKey
 
 COMMANDS = {paths.SERVER: "se-server", paths.CLIENT: "se-remote"}
 
@@ -25,16 +25,18 @@ class PairFiles:
         directory: The folder of the key store.
         role: ``server`` or ``client``.
         option: What commands need behind them to find the folder, with a leading blank.
+        given: A secret file elsewhere that counts instead, and the variable that says so.
     """
 
     directory: Path
     role: str
     option: str = ""
+    given: tuple[Path, str] | None = None
 
     @property
     def secret_path(self) -> Path:
         """The file with both keys; the pair exists if and only if it does."""
-        return self.directory / (self.role + paths.SECRET_SUFFIX)
+        return self.given[0] if self.given is not None else self.directory / (self.role + paths.SECRET_SUFFIX)
 
     @property
     def public_path(self) -> Path:
@@ -53,6 +55,8 @@ class PairFiles:
             KeyFileError: If a file of the pair is damaged or the two do not belong together.
             KeyAccessError: If the operating system refuses.
         """
+        if self.given is not None:
+            return self._load_given(*self.given)
         keygen, secret, public = self._command("keygen"), quoted(self.secret_path), quoted(self.public_path)
         if not files.check_folder(self.directory):
             what = f"there is no {self.role} key in {self.directory}"
@@ -71,6 +75,17 @@ class PairFiles:
         if found.secret is None:
             raise KeyFileError("secret-key is missing", mend, path=self.secret_path)
         self._check_public_half(found.public)
+        return KeyPair(found.public, found.secret)
+
+    def _load_given(self, path: Path, variable: str) -> KeyPair:
+        mend = f"Mount the {self.role}'s secret key file there, or go without the variable. Run: unset {variable}"
+        if _is_key(os.environ.get(variable, "")):  # before the path, which would be the key, is in a sentence
+            what = f"{variable} holds a key; it names a file, because many can read an environment"
+            raise KeyTextError(what, f"Treat that pair as lost if it is in use. Run: unset {variable}")
+        managed = variable == paths.CREDENTIALS_VARIABLE
+        found = parse_key_file(files.read_given(path, group_may_read=managed, mend=mend), path=path, mend=mend)
+        if found.secret is None:
+            raise KeyFileError("secret-key is missing", mend, path=path)
         return KeyPair(found.public, found.secret)
 
     def _check_public_half(self, expected: PublicKey) -> None:
@@ -110,6 +125,10 @@ class PairFiles:
             KeyExistsError: If one is.
             KeyExposedError, KeyFileError, KeyAccessError: If the folder is not as it should be.
         """
+        if self.given is not None:
+            path, variable = self.given
+            what = f"the key of the {self.role} comes from {path}, as {variable} says"
+            raise KeyExistsError(what, f"To make one in {self.directory}, first run: unset {variable}", path=path)
         if not files.check_folder(self.directory):
             return
         if os.path.lexists(self.secret_path):
@@ -138,6 +157,14 @@ def read_public(path: Path, mend: str) -> KeyFile:
     if found.secret is not None:
         raise KeyFileError("holds a secret key where only a public key belongs", mend, path=path)
     return found
+
+
+def _is_key(text: str) -> bool:
+    try:
+        SecretKey.parse(text)
+    except KeyTextError:
+        return False
+    return True
 
 
 def quoted(path: Path) -> str:

@@ -9,6 +9,11 @@ from pathlib import Path
 from platformdirs import user_config_path
 
 KEYS_DIR_VARIABLE = "SCENARIO_EXECUTION_KEYS_DIR"
+FILE_VARIABLES = {  # name files, never hold keys: what is in the environment can be read by every child
+    "server": "SCENARIO_EXECUTION_KEYS_SERVER_FILE",
+    "client": "SCENARIO_EXECUTION_KEYS_CLIENT_FILE",
+}
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"  # set by systemd for units with LoadCredential=
 
 SERVER = "server"
 CLIENT = "client"
@@ -23,6 +28,23 @@ INVITATIONS_FOLDER = "invitations"
 def default_keys_dir() -> Path:
     """The folder for keys of this user when neither option nor environment name one."""
     return user_config_path("scenario_execution") / "keys"
+
+
+def given_pair_file(role: str) -> tuple[Path, str] | None:
+    """The secret file of *role* that stands in for the one in the key store, and the variable that says so.
+
+    That is the file which the variable of the role names, else the credential ``ROLE.key_secret`` of a systemd unit.
+    """
+    variable = FILE_VARIABLES[role]
+    named = os.environ.get(variable)
+    if named:
+        return Path(named).expanduser().absolute(), variable
+    credentials = os.environ.get(CREDENTIALS_VARIABLE)
+    if credentials:
+        credential = Path(credentials) / (role + SECRET_SUFFIX)
+        if credential.exists():
+            return credential, CREDENTIALS_VARIABLE
+    return None
 
 
 def resolve_keys_dir(option: str | os.PathLike[str] | None = None) -> Path:

@@ -93,7 +93,9 @@ class KeyStore:
 
     def pair_files(self, role: str) -> PairFiles:
         """Where the pair of `role` (``server`` or ``client``) is or would be."""
-        return PairFiles(directory=self.directory, role=role, option=self._option)
+        return PairFiles(
+            directory=self.directory, role=role, option=self._option, given=paths.given_pair_file(role)
+        )  # fmt: skip
 
     # ------------------------------------------------------------------ clients this server admits
 

@@ -14,6 +14,7 @@
     │   ├─ ServerIdentityError             it could not prove to have the pinned key
     │   ├─ NotEnrolledError                it does not admit our key
     │   ├─ InvitationError                 it does not accept our invitation
+    │   ├─ SshError                        the way over ssh failed
     │   ├─ OwnKeyError                     our own key pair is missing or cannot be used
     │   └─ ConnectAbortedError             we stopped waiting because we were told to
     ├─ ProtocolError
@@ -236,6 +237,25 @@ class InvitationError(HandshakeError):
             f"the server at {endpoint} does not accept this invitation; it is good once, and not for long ({why})",
             advice="ask for a new one; on the server, run",
             next_command="se-server invite --replace NAME",
+        )
+
+
+class SshError(HandshakeError):
+    """The keys could not be exchanged over ssh.
+
+    Attributes:
+        why: What went wrong, as a clause.
+    """
+
+    exit_code = 64
+
+    def __init__(self, host: str, why: str) -> None:
+        self.why = why
+        super().__init__(
+            host,
+            f"the keys could not be exchanged with {host} over ssh: {why}",
+            advice="make sure that this works",
+            next_command=f"ssh {host} se-server key",
         )
 
 
