@@ -139,7 +139,7 @@ class ClientSession:
 
     @property
     def round_trip_s(self) -> float | None:
-        """The shortest of the last few round trips to the server's front, in seconds; None before there were as many."""
+        """The shortest of the last few round trips to the server's front, in seconds; None until there are so many."""
         return min(self._round_trips_s) if len(self._round_trips_s) == ROUND_TRIPS else None
 
     @property

@@ -18,8 +18,8 @@ NO_SESSION = bytes(SESSION_ID_BYTES)  # in a refusal of something that names no 
 _HEADER = struct.Struct("!2sBB16sQQ")
 HEADER_BYTES = _HEADER.size
 
-# The largest message either side sends: what the server's listeners accept (their MAX_MESSAGE_BYTES). A larger one would
-# cost the connection, come back after it was resumed, and cost it again.
+# The largest message either side sends: what the server's listeners accept (their MAX_MESSAGE_BYTES). A larger one
+# would cost the connection, come back after it was resumed, and cost it again.
 FRAME_LIMIT_BYTES = 8 * 1024 * 1024
 BODY_LIMIT_BYTES = FRAME_LIMIT_BYTES - HEADER_BYTES
 

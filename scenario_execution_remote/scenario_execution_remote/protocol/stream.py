@@ -9,15 +9,15 @@ from itertools import islice
 # What may be on its way unconfirmed. The server's queue for one client holds 256 messages (its QUEUED_MESSAGES): twice
 # the window, as after a repetition, and the frames without a number fit in, so that ZeroMQ never has to drop one.
 WINDOW_FRAMES = 100
-# A round trip over Wi-Fi takes 20 ms at worst: 50 MB/s. On a bad link (1 MB/s) a beat behind it is a second late, not lost.
+# A round trip over Wi-Fi takes 20 ms: 50 MB/s. On a bad link (1 MB/s) a beat behind it is a second late, and not lost.
 WINDOW_BYTES = 1024 * 1024
 
 # The receiver confirms at half the window, so that the sender never has to stop for a receiver that keeps up.
 CONFIRM_AFTER_FRAMES = WINDOW_FRAMES // 2
 CONFIRM_AFTER_BYTES = WINDOW_BYTES // 2
 
-# What one side keeps for a peer that does not confirm, before it stops taking more. Times the number of sessions this is
-# the front's memory; 16 MiB are minutes of a talkative action's output, or two of the largest bodies.
+# What one side keeps for a peer that does not confirm, before it stops taking more. Times the number of sessions this
+# is the front's memory; 16 MiB are minutes of a talkative action's output, or two of the largest bodies.
 KEPT_LIMIT_BYTES = 16 * 1024 * 1024
 _COST_OF_ONE_BYTES = 200  # of keeping a body, besides its bytes: without it a million empty ones would cost nothing
 

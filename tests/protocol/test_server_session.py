@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+
+from scenario_execution_remote.protocol.frames import Frame, FrameError, Kind, decode_frame
+from scenario_execution_remote.protocol.server import Received, ServerSession
+from scenario_execution_remote.protocol.stream import CONFIRM_AFTER_FRAMES, WINDOW_FRAMES
+
+SESSION = b"session-of-tests"
+NOW_S = 1000.0
+
+
+class Front:
+    """A server session, as the front uses it."""
+
+    def __init__(self) -> None:
+        self.machine = ServerSession(SESSION, NOW_S, b"welcome")
+
+    def hear(self, kind: Kind, seq: int = 0, ack: int = 0, body: bytes = b"", now_s: float = NOW_S) -> Received:
+        return self.machine.receive(Frame(kind=kind, session=SESSION, seq=seq, ack=ack, body=body), now_s)
+
+    def replies(self) -> list[tuple[Kind, int, int, bytes]]:
+        return frames(self.machine.take_replies())
+
+    def push(self, body: bytes) -> list[tuple[Kind, int, int, bytes]]:
+        return frames(self.machine.push(body))
+
+
+def frames(sent: list[bytes]) -> list[tuple[Kind, int, int, bytes]]:
+    decoded = [decode_frame(data) for data in sent]
+    assert all(frame.session == SESSION for frame in decoded)
+    return [(frame.kind, frame.seq, frame.ack, bytes(frame.body)) for frame in decoded]
+
+
+def test_hello_is_answered_with_welcome_however_often_it_comes() -> None:
+    front = Front()
+    for _ in range(2):
+        assert front.hear(Kind.HELLO) == Received()
+        assert front.replies() == [(Kind.WELCOME, 0, 0, b"welcome")]
+
+
+def test_a_beat_is_answered_with_a_beat_that_tells_what_was_sent_and_received() -> None:
+    front = Front()
+    front.push(b"x")
+    front.hear(Kind.DATA, seq=1)
+    front.replies()
+    front.hear(Kind.BEAT, seq=1, ack=1)
+    assert front.replies() == [(Kind.BEAT, 1, 1, b"")]
+
+
+def test_bodies_are_handed_on_once_and_in_order() -> None:
+    front = Front()
+    heard = [front.hear(Kind.DATA, seq=seq, body=b"%d" % seq).bodies for seq in (1, 2, 1, 2, 3)]
+    assert heard == [(b"1",), (b"2",), (), (), (b"3",)]
+
+
+@pytest.mark.parametrize("seq", [3, 2**64 - 1])
+@pytest.mark.parametrize("kind", [Kind.DATA, Kind.BEAT])
+def test_a_client_that_leaves_something_out_is_refused(kind: Kind, seq: int) -> None:
+    front = Front()
+    front.hear(Kind.DATA, seq=1)
+    with pytest.raises(FrameError, match=f"before number {seq} is missing"):
+        front.hear(kind, seq=seq)
+    assert front.hear(Kind.DATA, seq=2, body=b"still").bodies == (b"still",)
+
+
+@pytest.mark.parametrize("ack", [2, 2**64 - 1])
+@pytest.mark.parametrize("kind", [Kind.DATA, Kind.BEAT, Kind.RESUME, Kind.BYE])
+def test_a_client_that_confirms_what_was_never_sent_is_refused_and_nothing_of_it_counts(kind: Kind, ack: int) -> None:
+    front = Front()
+    front.push(b"x")
+    with pytest.raises(FrameError, match="never sent"):
+        front.hear(kind, seq=kind is Kind.DATA, ack=ack)
+    front.hear(Kind.RESUME)
+    assert front.replies() == [(Kind.RESUMED, 0, 0, b""), (Kind.DATA, 1, 0, b"x")]
+
+
+@pytest.mark.parametrize("kind", [Kind.WELCOME, Kind.REFUSED, Kind.RESUMED, Kind.ENDED])
+def test_what_only_a_server_sends_is_refused_by_name(kind: Kind) -> None:
+    front = Front()
+    with pytest.raises(FrameError, match=f"a client does not send {kind.name}") as caught:
+        front.hear(kind)
+    assert caught.value.session == SESSION
+    assert front.replies() == []
+
+
+def test_resuming_repeats_what_was_not_confirmed_and_only_that() -> None:
+    front = Front()
+    for body in (b"a", b"b", b"c"):
+        front.push(body)
+    front.hear(Kind.RESUME, ack=1)
+    assert front.replies() == [(Kind.RESUMED, 0, 0, b""), (Kind.DATA, 2, 0, b"b"), (Kind.DATA, 3, 0, b"c")]
+
+
+def test_a_client_that_does_not_confirm_is_sent_a_window_and_no_more() -> None:
+    front = Front()
+    sent = [frame for _ in range(WINDOW_FRAMES + 10) for frame in front.push(b"x")]
+    assert len(sent) == WINDOW_FRAMES
+    front.hear(Kind.BEAT, ack=4)
+    assert [seq for kind, seq, _, _ in front.replies() if kind is Kind.DATA] == [
+        WINDOW_FRAMES + number for number in range(1, 5)
+    ]
+
+
+def test_asking_again_and_again_for_what_is_missing_costs_a_window_each_time_and_no_more() -> None:
+    front = Front()
+    for _ in range(10 * WINDOW_FRAMES):
+        front.push(b"x")
+    for _ in range(3):
+        front.hear(Kind.RESUME)
+        assert len(front.replies()) == 1 + WINDOW_FRAMES
+
+
+def test_a_client_that_reads_nothing_makes_the_session_full() -> None:
+    front = Front()
+    for _ in range(17):
+        front.push(bytes(1024 * 1024))
+    assert front.machine.is_full
+    front.hear(Kind.BEAT, ack=1)
+    front.hear(Kind.BEAT, ack=2)
+    assert not front.machine.is_full
+
+
+def test_a_client_that_sends_much_is_confirmed_before_its_window_is_full() -> None:
+    front = Front()
+    for seq in range(1, CONFIRM_AFTER_FRAMES + 1):
+        assert front.replies() == []
+        front.hear(Kind.DATA, seq=seq)
+    assert front.replies() == [(Kind.BEAT, 0, CONFIRM_AFTER_FRAMES, b"")]
+
+
+def test_bye_is_told_and_answers_still_come_through_behind_it() -> None:
+    front = Front()
+    assert front.hear(Kind.BYE).is_bye
+    assert front.hear(Kind.DATA, seq=1, body=b"answer").bodies == (b"answer",)
+
+
+def test_the_last_word_comes_behind_everything_that_still_waits() -> None:
+    front = Front()
+    for _ in range(WINDOW_FRAMES + 2):
+        front.push(b"x")
+    last = frames(front.machine.finish(b"bye"))
+    assert [(kind, seq) for kind, seq, _, _ in last] == [
+        (Kind.DATA, WINDOW_FRAMES + 1), (Kind.DATA, WINDOW_FRAMES + 2), (Kind.ENDED, 0),
+    ]  # fmt: skip
+
+
+def test_a_client_is_silent_exactly_when_nothing_came_for_the_limit() -> None:
+    front = Front()
+    front.hear(Kind.BEAT, now_s=NOW_S + 1)
+    assert not front.machine.is_silent(NOW_S + 10.999, 10.0)
+    assert front.machine.is_silent(NOW_S + 11.0, 10.0)
