@@ -16,7 +16,16 @@ from typing import Any, Protocol
 import zmq
 
 from scenario_execution_remote.protocol import messages, wire
-from scenario_execution_remote.protocol.frames import MAGIC, SESSION_ID_BYTES, Frame, FrameError, Kind, decode_frame
+from scenario_execution_remote.protocol.frames import (
+    MAGIC,
+    NO_SESSION,
+    SESSION_ID_BYTES,
+    Frame,
+    FrameError,
+    FrameVersionError,
+    Kind,
+    decode_frame,
+)
 from scenario_execution_remote.protocol.messages import RefusalCode
 from scenario_execution_server.config import ServerSettings
 from scenario_execution_server.errors import NotEnrolledError, RefusedError
@@ -157,7 +166,7 @@ class Front:
             self._send(listener, route, [_refusal(bytes(16), RefusalCode.PROTOCOL, text)])
 
     def _receive_frame(self, listener: Any, route: bytes, peer: Any, data: memoryview) -> None:
-        session_id = bytes(16)
+        session_id = NO_SESSION
         try:
             frame = decode_frame(data)
             session_id = frame.session
@@ -168,10 +177,13 @@ class Front:
                 self._continue(session, listener, route, frame)
         except (FrameError, wire.WireError) as error:
             self._complain(peer, f"sent a bad frame: {error}")
-            self._send(listener, route, [_refusal(session_id, RefusalCode.PROTOCOL, f"Bad frame: {error}.")])
+            if isinstance(error, FrameError) and error.session != NO_SESSION:
+                session_id = error.session
+            code = RefusalCode.VERSION if isinstance(error, FrameVersionError) else RefusalCode.PROTOCOL
+            self._send(listener, route, [_refusal(session_id, code, f"Bad frame: {error}.")])
 
     def _open_or_refuse(self, listener: Any, route: bytes, peer: Any, frame: Frame) -> None:
-        if frame.kind is not Kind.HELLO:
+        if frame.kind is not Kind.HELLO or self._sessions.has_ended(peer.identity, frame.session):
             if frame.kind is not Kind.BYE:
                 text = "The server has no such session (any more); it was ended, or the server was restarted."
                 self._send(listener, route, [_refusal(frame.session, RefusalCode.UNKNOWN_SESSION, text)])

@@ -93,6 +93,9 @@ class Session(Generic[Worker]):
         return self.alias or self.key[1].hex()
 
 
+ENDED_COUNT = 1000  # sessions remembered after their end; a late HELLO follows within moments, not after so many others
+
+
 @dataclass
 class SessionTable(Generic[Worker]):
     """All sessions, by key and by worker name.
@@ -103,6 +106,7 @@ class SessionTable(Generic[Worker]):
 
     limit: int
     _by_key: dict[SessionKey, Session[Worker]] = field(default_factory=dict)
+    _ended: dict[SessionKey, None] = field(default_factory=dict)  # the latest ones, oldest first
 
     def __iter__(self) -> Iterator[Session[Worker]]:
         return iter(list(self._by_key.values()))
@@ -130,6 +134,13 @@ class SessionTable(Generic[Worker]):
     def remove(self, session: Session[Worker]) -> None:
         """Forget a session whose worker is gone."""
         del self._by_key[session.key]
+        self._ended[session.key] = None
+        if len(self._ended) > ENDED_COUNT:
+            del self._ended[next(iter(self._ended))]
+
+    def has_ended(self, identity: str, session: bytes) -> bool:
+        """Whether there was such a session: its HELLO, come late or repeated, must not open it a second time."""
+        return (identity, session) in self._ended
 
     def of(self, identity: str) -> list[Session[Worker]]:
         """All sessions of one identity."""
