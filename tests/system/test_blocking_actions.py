@@ -14,7 +14,7 @@ from tests.support.servers import Identity, ServerProcess
 from tests.support.waiting import wait_until
 from tests.system.conftest import Run, Start
 
-BLOCKED_BEATS = 15  # with 0.1 s between them: longer than the watchdog of the server in these tests (1 s)
+BLOCKED_BEATS = 25  # with 0.1 s between them: longer than the watchdog of the server in these tests (2 s)
 
 
 def test_heartbeats_are_answered_while_an_action_blocks_for_longer_than_the_watchdog(
@@ -28,7 +28,7 @@ def test_heartbeats_are_answered_while_an_action_blocks_for_longer_than_the_watc
         )
         call = client.start_tick(action, {})
         for _ in range(BLOCKED_BEATS):
-            client.beat(within_s=1.0)
+            client.beat(within_s=2.0)
             assert not client.socket.socket.poll(100), "nothing but answers to beats comes while the action blocks"
         gate.touch()
         assert client.result(call).status == Status.SUCCESS.name
@@ -48,7 +48,7 @@ def test_an_action_that_keeps_the_interpreter_to_itself_holds_up_neither_beats_n
         steps = other.create("probe_steps", trace="", tag="")
         assert other.tick(steps, {"ticks": 1000, "result": "success"}).status == Status.RUNNING.name
         for _ in range(BLOCKED_BEATS):
-            hung.beat(within_s=1.0)
+            hung.beat(within_s=2.0)
             assert other.tick(steps).status == Status.RUNNING.name
         assert other.bye().reason == "bye"
         ended = hung.bye()
