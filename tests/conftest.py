@@ -13,6 +13,7 @@ from tests.support.workspace import PURE_ROOMS
 
 # Which package the rooms of a test folder belong to; tests/keys/test_keypair.py tests scenario_execution_keys.keypair.
 PACKAGE_OF_FOLDER = {
+    "files": "scenario_execution_remote.files",
     "keys": "scenario_execution_keys",
     "protocol": "scenario_execution_remote.protocol",
     "remote": "scenario_execution_remote",

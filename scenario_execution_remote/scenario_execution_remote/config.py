@@ -76,7 +76,16 @@ PARAMETERS = (
         default="",
         help="the server's public key (sepub-...), instead of the one in the known servers",
     ),
+    Parameter(
+        name="files",
+        osc_type="string",
+        default="auto",
+        help='"copy": what is written into the output directory there comes home; "shared": it is the same folder; '
+        '"auto" finds out',
+    ),
 )
+
+FILES = ("auto", "shared", "copy")
 
 # A day. Longer is a mistake of units (milliseconds for seconds), and poll() takes its time-out as 32 bits of ms.
 LONGEST_S = 86_400.0
@@ -92,6 +101,7 @@ class RemoteSettings:
         execution_timeout_s: Time for one call of a running action; 0 waits for ever.
         heartbeat_failure_timeout_s: Silence after which the server counts as lost.
         server_key: The server's public key as text, or empty to look into the known servers.
+        files: One of :data:`FILES`.
     """
 
     endpoint: str
@@ -99,6 +109,7 @@ class RemoteSettings:
     execution_timeout_s: float = 30.0
     heartbeat_failure_timeout_s: float = 5.0
     server_key: str = ""
+    files: str = "auto"
 
     @classmethod
     def from_arguments(cls, values: Mapping[str, object]) -> RemoteSettings:
@@ -119,7 +130,7 @@ class RemoteSettings:
                 f"remote() has no argument {', '.join(f'{name[:60]!r}' for name in unknown[:5])}; "
                 f"it has {', '.join(parameter.name for parameter in PARAMETERS)}"
             )
-        endpoint, setup, execution, heartbeat, key = (
+        endpoint, setup, execution, heartbeat, key, files = (
             _checked(parameter, values.get(parameter.name, parameter.default)) for parameter in PARAMETERS
         )
         return cls(
@@ -128,6 +139,7 @@ class RemoteSettings:
             execution_timeout_s=float(execution),
             heartbeat_failure_timeout_s=float(heartbeat),
             server_key=_checked_key(str(key)),
+            files=_checked_files(str(files)),
         )
 
 
@@ -160,4 +172,11 @@ def _checked_key(text: str) -> str:
             PublicKey.parse(text)
         except KeyTextError as error:
             raise ValueError(f"argument 'server_key' of remote() is not a public key: {error}") from error
+    return text
+
+
+def _checked_files(text: str) -> str:
+    if text not in FILES:
+        expected = ", ".join(f'"{word}"' for word in FILES)
+        raise ValueError(f"argument 'files' of remote() is {text!r:.100}, expected one of {expected}")
     return text

@@ -103,6 +103,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         try:
             self._session = session = RUN.session_for(self._settings, run_logger, kwargs)
             session.register(self.number, self)
+            session.files.prepare(self._directories.output, kwargs.get("output_dir"))
             is_debugging = bool(getattr(run_logger, "log_debug", False))
             self._setup_pending = session.link.call_step(
                 self._create_call(scenario, is_debugging), self._setup_call(kwargs)
@@ -151,6 +152,11 @@ class RemoteNode(py_trees.behaviour.Behaviour):
             awaited = self._awaited = self._begin_tick(session, tick)
             if not awaited.pending.wait(self._patience_s()):
                 return self._still_running(awaited.pending)
+        if not awaited.has_left_running(self.number) and not session.files.are_home(self._patience_s()):
+            if not session.link.is_over:
+                return self._still_running(awaited.pending)  # it has ended, and what it wrote is on its way
+            self._awaited = None
+            return self._lost(f"what '{self.name}' wrote did not all come home: {session.link.failure}")
         self._awaited = None
         if awaited.has_left_running(self.number):
             if isinstance(awaited.pending.result, messages.Result):

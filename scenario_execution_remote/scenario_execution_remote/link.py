@@ -26,6 +26,8 @@ from .security import Security
 from .transport import Connection, LinkChange, connect
 
 _PROGRAM = "scenario_execution"
+# While a file is on its way home, the result of the action that wrote it waits for it.
+_SIGNS_OF_LIFE = (messages.Alive, messages.Artifact, messages.Chunk)
 _CLOSE_LINGER_S = 1.0  # for the last frame, a BYE, to leave this machine after the link is closed
 
 
@@ -94,6 +96,7 @@ class Link:
         self._lock = threading.Lock()
         self._pending: dict[int, Pending] = {}
         self._outbox: deque[bytes | None] = deque()  # None: end the session
+        self._artifacts: Callable[[Any], None] | None = None
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
@@ -173,6 +176,10 @@ class Link:
         with self._lock:
             self._outbox.append(body)
         self._wake()
+
+    def hand_artifacts_to(self, taker: Callable[[Any], None]) -> None:
+        """*taker* gets what the worker says about files, in the link's thread and at once; to be said before start."""
+        self._artifacts = taker
 
     @property
     def round_trip_s(self) -> float | None:
@@ -319,9 +326,13 @@ class Link:
 
     def _deliver(self, body: bytes | memoryview) -> None:
         arrived = wire.decode(body, wire.FROM_WORKER)
-        if any(isinstance(message, messages.Alive) for message in arrived):
+        if any(isinstance(message, _SIGNS_OF_LIFE) for message in arrived):
             self.alive_s = time.monotonic()
-        self._inbox.put(arrived)
+        if self._artifacts is not None:
+            for message in arrived:
+                if isinstance(message, messages.FromCourier):
+                    self._artifacts(message)
+        self._inbox.put([message for message in arrived if not isinstance(message, messages.FromCourier)])
 
     def _finish(self, answer: messages.Result | messages.Ticked) -> None:
         with self._lock:

@@ -15,10 +15,12 @@ from scenario_execution.scenario_execution_base import ScenarioExecution
 
 from .budget import TickBudget
 from .config import RemoteSettings
+from .link import Pending
 from .protocol import messages
 from .session import RemoteSession
 
 _LAST_WORD_S = 5.0  # beyond the server's own time for shutting down: for the report to travel
+_STALLED_S = 30.0  # without a byte of a file while the server is alive: its disk or ours has given up
 _WATCH_EVERY_S = 0.2  # how often a wait for the end looks whether the user has lost patience
 
 
@@ -70,18 +72,37 @@ class Run:
     def end(self) -> None:
         """End all sessions and wait until nothing of them runs any more. Harmless to repeat."""
         sessions, self._sessions = list(self._sessions.values()), {}
-        self._scenario, self._registry = 0, None
-        for session in sessions:
-            session.link.end()
+        scenario, self._scenario, self._registry = self._scenario, 0, None
         with _Impatience() as impatience:
+            self._bring_home([session for session in sessions if session.files.is_copying], scenario, impatience)
+            for session in sessions:
+                session.link.end()
             for session in sessions:
                 self._see_out(session, impatience)
+                session.files.close()
+
+    @staticmethod
+    def _bring_home(sessions: list[RemoteSession], scenario: int, impatience: _Impatience) -> None:
+        """Have the actions shut down, and wait for the files that they leave, as long as any arrive.
+
+        Before the end of the session is asked for, as that gives a server only so much time.
+        """
+        pending = _call_all(sessions, scenario)
+        for session, ended in pending:
+            deadline_s = time.monotonic() + _patience_s(session)
+            while not (ended.wait(_WATCH_EVERY_S) or impatience.is_shown or time.monotonic() >= deadline_s):
+                pass
+        for session in sessions:
+            progress, stalls_s = None, 0.0
+            while not (session.files.are_home(_WATCH_EVERY_S) or session.link.is_over or impatience.is_shown):
+                if session.files.progress != progress:
+                    progress, stalls_s = session.files.progress, time.monotonic() + _STALLED_S
+                elif time.monotonic() >= stalls_s:
+                    break
 
     @staticmethod
     def _see_out(session: RemoteSession, impatience: _Impatience) -> None:
-        welcome = session.link.welcome
-        patience_s = _LAST_WORD_S + (welcome.shutdown_timeout_s if welcome is not None else 0.0)
-        deadline_s = time.monotonic() + patience_s
+        deadline_s = time.monotonic() + _patience_s(session)
         while not session.link.wait_until_over(_WATCH_EVERY_S):
             if impatience.is_shown or time.monotonic() >= deadline_s:
                 session.logger.debug(f"Not waiting any longer for {session.link.endpoint}; it finishes alone.")
@@ -90,14 +111,23 @@ class Run:
                 return
 
     def _end_scenario(self) -> None:
-        waiting = []
-        for session in self._sessions.values():
-            if not session.link.is_over:
-                number = session.link.next_number()
-                waiting.append((session, session.call(messages.EndScenario(call=number, scenario=self._scenario))))
-        for session, pending in waiting:
-            welcome = session.link.welcome
-            pending.wait(_LAST_WORD_S + (welcome.shutdown_timeout_s if welcome is not None else 0.0))
+        for session, pending in _call_all(list(self._sessions.values()), self._scenario):
+            if pending.wait(_patience_s(session)):
+                session.files.are_home(_patience_s(session))
+
+
+def _call_all(sessions: list[RemoteSession], scenario: int) -> list[tuple[RemoteSession, Pending]]:
+    return [
+        (session, session.call(messages.EndScenario(call=session.link.next_number(), scenario=scenario)))
+        for session in sessions
+        if not session.link.is_over
+    ]
+
+
+def _patience_s(session: RemoteSession) -> float:
+    """How long the actions of a session may take to shut down, as seen from here."""
+    welcome = session.link.welcome
+    return _LAST_WORD_S + (welcome.shutdown_timeout_s if welcome is not None else 0.0)
 
 
 class _Impatience:

@@ -17,6 +17,7 @@ from scenario_execution_keys.store import KeyStore
 from .budget import TickBudget
 from .config import RemoteSettings
 from .endpoint import Endpoint
+from .homecoming import Homecoming
 from .link import Link, Pending
 from .protocol import messages, wire
 from .protocol.values import Reference
@@ -38,6 +39,8 @@ class RemoteSession:
         security = security_for(endpoint, settings, KeyStore.open())
         self.logger = logger
         self.link = Link(endpoint, security, settings.heartbeat_failure_timeout_s, self)
+        self.files = Homecoming(self.link, endpoint.text, settings.files, self._tell)
+        self.link.hand_artifacts_to(self.files.take)
         self.waves = Waves(self._send_wave)
         self._clock: Any = None
         self._budget = budget
@@ -56,6 +59,9 @@ class RemoteSession:
         self._budget = budget
         self._registry = setup_kwargs.get("process_registry")
         self._clock = setup_kwargs.get("clock")
+
+    def _tell(self, level: str, text: str) -> None:
+        getattr(self.logger, level)(text)
 
     def patience_s(self) -> float:
         """How many seconds may still be waited in this tick."""

@@ -226,6 +226,43 @@ class EndScenario:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """Have a folder of the session stand for the client's folder ``path``, from now on and in every path below it.
+
+    Answered by ``shared`` if the server has the same folder, so that nothing needs to stand for it, else by ``copy``.
+
+    Attributes:
+        call: Number of the call.
+        mount: Its number, from 1.
+        path: Absolute path on the client.
+        mode: ``auto`` to find out, ``shared`` or ``copy`` if the user knows.
+        marker: Name of a file that the client has put there for the server to find; empty if it could not.
+        content: Random bytes in that file.
+    """
+
+    call: int
+    mount: int
+    path: str
+    mode: str
+    marker: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """So much of what was sent of files has been dealt with, in the costs of ``files.pace``; more may follow."""
+
+    cost: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declined:
+    """The rest of this artifact is of no use here and need not be sent."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndSession:
     """From the front: stop and shut down everything, then exit."""
 
@@ -412,7 +449,74 @@ class Registered:
     token: int
 
 
-Call = Create | Setup | Tick | TickAll | Execute | Stop | Shutdown | Query | EndScenario | ListActions
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """All artifacts up to this number belong to what was said so far; said before the result of what has ended."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """Something has changed in the folder behind a mount; the artifacts of a session are numbered from 1, in order.
+
+    Attributes:
+        number: Its number.
+        mount: The mount.
+        name: Checked by ``files.names``.
+        kind: ``file``, which chunks and an end follow; ``folder``; ``link``; ``gone``; or ``nothing``: it was
+            announced, but is as it was.
+        size_bytes: Of a file.
+        mode: Its permission bits.
+        mtime_ns: When it was changed, in nanoseconds since 1970.
+        target: Of a link.
+    """
+
+    number: int
+    mount: int
+    name: str
+    kind: str
+    size_bytes: int
+    mode: int
+    mtime_ns: int
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """Bytes of the file that is being sent; what no chunk covers is a hole, and reads as zeros."""
+
+    number: int
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactEnd:
+    """The file is complete. ``digest`` covers its chunks and size; it is empty if the file could not be read to its
+    end, and ``text`` says why."""
+
+    number: int
+    digest: bytes
+    text: str
+
+
+Call = Create | Setup | Tick | TickAll | Execute | Stop | Shutdown | Query | EndScenario | ListActions | Mount
 FromFront = EndSession | Permit
-ToWorker = Call | FromFront | Answer
-FromWorker = Result | Log | Output | Feedback | Ask | Write | RegisteredKey | Registered | Ticked | Alive | Actions
+ToCourier = Taken | Declined
+FromCourier = Collected | Artifact | Chunk | ArtifactEnd
+ToWorker = Call | ToCourier | FromFront | Answer
+FromWorker = (
+    FromCourier
+    | Result
+    | Log
+    | Output
+    | Feedback
+    | Ask
+    | Write
+    | RegisteredKey
+    | Registered
+    | Ticked
+    | Alive
+    | Actions
+)

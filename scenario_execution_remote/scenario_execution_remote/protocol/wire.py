@@ -64,9 +64,11 @@ MESSAGES: tuple[type, ...] = (
     messages.Query, messages.RegisteredKey, messages.Registered, messages.TickAll, messages.Ticked, messages.Alive,
     messages.Permit, messages.ListActions, messages.Actions,
     messages.Enrol, messages.Enrolled,
+    messages.Mount, messages.Taken, messages.Declined,
+    messages.Collected, messages.Artifact, messages.Chunk, messages.ArtifactEnd,
 )  # fmt: skip
 
-FROM_CLIENT = frozenset(typing.get_args(messages.Call)) | {messages.Answer}
+FROM_CLIENT = frozenset((*typing.get_args(messages.Call), *typing.get_args(messages.ToCourier), messages.Answer))
 FROM_FRONT = frozenset(typing.get_args(messages.FromFront))
 FROM_WORKER = frozenset(typing.get_args(messages.FromWorker))
 

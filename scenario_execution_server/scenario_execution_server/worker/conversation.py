@@ -7,7 +7,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from scenario_execution_remote.protocol import messages, wire
@@ -48,6 +48,11 @@ class Conversation:
         self._asked: set[int] = set()  # tickets whose answers somebody waits for; no other answer is kept
         self._answers: dict[int, messages.Answer] = {}
         self._tickets = itertools.count(1)
+        self._diverted: dict[type, Callable[[Any], None]] = {}
+
+    def divert(self, takers: Mapping[type, Callable[[Any], None]]) -> None:
+        """Hand messages of these types to their takers at once, and not to who waits for a call. They must be quick."""
+        self._diverted.update(takers)
 
     def say(self, message: Any) -> None:
         """Send one message to the client; from any thread. What the worker printed before goes out before it.
@@ -55,7 +60,11 @@ class Conversation:
         Raises:
             CannotTravelError: a value inside has no form on the wire.
         """
-        payload = wire.encode(message, self._foreign)
+        self.say_all((message,))
+
+    def say_all(self, several: Iterable[Any]) -> None:
+        """Send several messages at once; see :meth:`say`."""
+        payload = wire.encode_all(several, self._foreign)
         try:
             self._channel.send(payload)
         except ChannelBrokenError:
@@ -89,6 +98,14 @@ class Conversation:
         if answer.error == "KeyError":
             raise KeyError(answer.text)
         raise RuntimeError(f"{answer.error}: {answer.text}")
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Wait until *condition* is true, which a taker of diverted messages makes it; from any thread.
+
+        Raises:
+            ConversationOver: the front hung up.
+        """
+        self._wait(lambda: condition() or None)
 
     def _wait(self, take: Callable[[], Any], timeout_s: float | None = None) -> Any:
         """What *take* finds, once it finds something; None if it takes longer than *timeout_s*."""
@@ -136,7 +153,9 @@ class Conversation:
             self._is_over = True
             return
         for message in received:
-            if isinstance(message, messages.Answer):
+            if type(message) in self._diverted:
+                self._diverted[type(message)](message)
+            elif isinstance(message, messages.Answer):
                 if message.ticket in self._asked:
                     self._answers[message.ticket] = message
             else:

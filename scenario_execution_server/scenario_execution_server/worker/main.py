@@ -11,18 +11,23 @@ import py_trees
 from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker.channel import WorkerChannel
 from scenario_execution_server.worker.conversation import Conversation, ConversationOver
+from scenario_execution_server.worker.files import Files
 from scenario_execution_server.worker.handles import Handles
 from scenario_execution_server.worker.outputs import Outputs
 from scenario_execution_server.worker.runner import Runner
 from scenario_execution_server.worker.stand_ins import ClientStorage
 
+# Why a session may end while its client still listens, for the files that its actions leave when they are shut down.
+_REASONS_TO_STAY = ("bye", "stopped")
 
-def main(channel: socket.socket, session: str, _folder: Path) -> int:
+
+def main(channel: socket.socket, session: str, folder: Path) -> int:
     """Carry out the calls of one session, in the main thread, one at a time and in the order they come.
 
     Args:
         channel: To the front.
         session: Name of the session.
+        folder: The session's own.
 
     Returns:
         The exit status. When the channel closes instead of a farewell, the actions are ended just the same.
@@ -32,16 +37,23 @@ def main(channel: socket.socket, session: str, _folder: Path) -> int:
     py_trees.blackboard.Blackboard.storage = ClientStorage(conversation, handles)  # type: ignore[assignment]
     outputs = Outputs(lambda stream, data: conversation.say(messages.Output(stream=stream, data=data)))
     runner = Runner(conversation, handles)
+    files = Files(conversation, folder)
+    is_heard = False
     try:
         while True:
             call = conversation.next_call(runner.wait_s())
             if isinstance(call, messages.EndSession):
+                is_heard = call.reason in _REASONS_TO_STAY
                 break
             if isinstance(call, messages.Permit):
                 runner.permit = call
                 continue
-            results = [runner.carry_out(call)] if call is not None else runner.go_on()
+            if isinstance(call, messages.Mount):
+                conversation.say(files.mount(call))
+                continue
+            results = [runner.carry_out(files.translated(call))] if call is not None else runner.go_on()
             outputs.flush()  # what a call printed arrives before its result
+            files.collect_after(call, results)
             for result in results:
                 if result is not None:
                     conversation.say(result)
@@ -49,4 +61,6 @@ def main(channel: socket.socket, session: str, _folder: Path) -> int:
         pass  # the front is gone: nobody listens, but the actions' own clean-up still matters
     runner.end()
     outputs.flush()
+    if is_heard:
+        files.finish()
     return 0

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which server's file lies where, in this process: so that one does not overwrite what another has written."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from scenario_execution_remote.files.folder import Look
+
+
+class Ledger:
+    """Remembers who has put down what. From any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: dict[str, tuple[object, Look | None]] = {}
+
+    def note(self, path: str, owner: object, look: Look | None) -> None:
+        """*owner* has put down *path*, which looks like this now."""
+        with self._lock:
+            self._entries[path] = (owner, look)
+
+    def forget(self, path: str) -> None:
+        """*path* is gone."""
+        with self._lock:
+            self._entries.pop(path, None)
+
+    def is_known(self, path: str) -> bool:
+        """Whether anybody has put down *path*."""
+        with self._lock:
+            return path in self._entries
+
+    def is_from(self, path: str, owner: object, look: Look | None) -> bool:
+        """Whether *owner* has put down *path*, and it still looks like this: nobody else has changed it since."""
+        with self._lock:
+            return self._entries.get(path) == (owner, look)

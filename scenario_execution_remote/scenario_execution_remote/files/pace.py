@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much of a file may be on its way, so that ticks and beats behind it do not wait. No I/O, no clock.
+
+Everything of a session travels in one stream. What of a file is in it delays whatever comes behind, so its sender keeps
+to a window, and the window follows the link: it grows while what is sent is taken promptly, and shrinks as soon as
+it queues.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+# A tick waits behind one of them for half a millisecond at 1 Gbit/s and for 65 ms at 1 MB/s. Smaller ones cost more
+# turns of the server's front (50 us each), which limits 64 KiB to 1 GB/s: far more than encryption lets through.
+CHUNK_BYTES = 64 * 1024
+# Below the 1 MiB that a session may have unconfirmed on its way (stream.WINDOW_BYTES), so that there is always room
+# for a tick's answer.
+WINDOW_LIMIT_BYTES = 12 * CHUNK_BYTES
+_START_BYTES = 4 * CHUNK_BYTES
+QUEUEING_LIMIT_S = 0.025  # a quarter of the usual tick: half of it may be waited, and an answer needs some itself
+COST_OF_ONE_BYTES = 256  # of a message besides its data, so that ten thousand empty files are not free
+
+
+class Pace:
+    """What one sender may have on its way; costs are in bytes."""
+
+    def __init__(self) -> None:
+        self._window = _START_BYTES
+        self._sent = 0
+        self._taken = 0
+        self._on_the_way: deque[tuple[int, float]] = deque()  # total sent up to here, and when
+        self._shortest_s = float("inf")
+
+    @property
+    def window_bytes(self) -> int:
+        """What may be on its way now."""
+        return self._window
+
+    def may_send(self) -> bool:
+        """Whether something more may be sent; something always may if nothing is on its way."""
+        return self._sent - self._taken < self._window
+
+    def sent(self, cost: int, now_s: float) -> None:
+        """Something of this cost was sent."""
+        self._sent += cost
+        self._on_the_way.append((self._sent, now_s))
+
+    def taken(self, cost: int, now_s: float) -> None:
+        """The other side has dealt with this much more.
+
+        Raises:
+            ValueError: that is more than was sent.
+        """
+        if cost < 0 or self._taken + cost > self._sent:
+            raise ValueError(f"{cost} bytes were taken, but only {self._sent - self._taken} are on their way")
+        self._taken += cost
+        delay_s = None
+        while self._on_the_way and self._on_the_way[0][0] <= self._taken:
+            delay_s = now_s - self._on_the_way.popleft()[1]
+        if delay_s is None:
+            return
+        self._shortest_s = min(self._shortest_s, delay_s)
+        step = -CHUNK_BYTES if delay_s - self._shortest_s > QUEUEING_LIMIT_S else CHUNK_BYTES
+        self._window = min(max(self._window + step, CHUNK_BYTES), WINDOW_LIMIT_BYTES)

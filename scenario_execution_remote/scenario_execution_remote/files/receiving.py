@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts down what arrives: under a name of its own until it is complete and verified, and then in its place at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from scenario_execution_remote.files.folder import Folder, Look
+from scenario_execution_remote.files.ledger import Ledger
+from scenario_execution_remote.files.names import OWN_PREFIX, NameRefusedError, beside, checked_link
+from scenario_execution_remote.files.sending import Digest, digest_of
+from scenario_execution_remote.protocol import messages
+
+_MODE_BITS = 0o777  # not set-uid, set-gid and sticky: those are not for another machine to hand out
+
+
+class BrokenTransferError(Exception):
+    """What arrived is not what was sent, or not in the order in which a file is sent."""
+
+
+@dataclass(slots=True)
+class _Unfinished:
+    artifact: messages.Artifact
+    digest: Digest
+    fd: int
+    own_name: str
+    end: int = 0  # nothing may come before it
+
+
+class Receiver:
+    """One folder that files arrive in, from one server.
+
+    Args:
+        path: The folder; it exists.
+        origin: The server, for names of what would overwrite something else.
+        ledger: Who has written what here, in this process.
+    """
+
+    def __init__(self, path: Path, origin: str, ledger: Ledger) -> None:
+        self._folder = Folder(path)
+        self._origin = origin
+        self._ledger = ledger
+        self._aliases: dict[str, str] = {}  # name there -> name here, where they differ
+        self._unfinished: _Unfinished | None = None
+        self._clock_ns = self._own_clock_ns()
+
+    def close(self) -> None:
+        """Drop what is not complete."""
+        self.drop()
+        self._folder.close()
+
+    def begin(self, artifact: messages.Artifact) -> str | None:
+        """Deal with an artifact, or begin to if it is a file. Returns what the user has to know, if anything.
+
+        Raises:
+            NameRefusedError: it may not be put down.
+            BrokenTransferError: another one is not finished.
+            OSError: as the system says, a full disk included.
+        """
+        if self._unfinished is not None:
+            raise BrokenTransferError("a file begins before the one before it has ended")
+        if artifact.kind == "file":
+            self._begin_file(artifact)
+        elif artifact.kind == "folder":
+            self._make_folder(artifact.name)
+        elif artifact.kind == "link":
+            return self._make_link(artifact)
+        elif artifact.kind == "gone":
+            self._remove(artifact.name)
+        return None
+
+    def add(self, chunk: messages.Chunk) -> None:
+        """Write a chunk; not of a file that was dropped.
+
+        Raises:
+            BrokenTransferError: it lies outside of the file.
+            OSError: as the system says; the file is to be dropped.
+        """
+        unfinished = self._unfinished
+        if unfinished is None or unfinished.artifact.number != chunk.number:
+            return
+        end = chunk.offset + len(chunk.data)
+        if chunk.offset < unfinished.end or end > unfinished.artifact.size_bytes:
+            raise BrokenTransferError("a piece lies outside of its file")
+        view = memoryview(chunk.data)
+        while view:
+            written = os.pwrite(unfinished.fd, view, end - len(view))
+            view = view[written:]
+        unfinished.end = end
+        unfinished.digest.add(chunk.offset, chunk.data)
+
+    def finish(self, last: messages.ArtifactEnd) -> str | None:
+        """Verify a file and put it in its place. Returns what the user has to know, if anything.
+
+        Raises:
+            BrokenTransferError: it is not what was sent.
+            OSError: as the system says.
+        """
+        unfinished = self._unfinished
+        if unfinished is None or unfinished.artifact.number != last.number:
+            return None
+        artifact = unfinished.artifact
+        try:
+            if not last.digest:
+                raise BrokenTransferError(f"the server could not read it to its end: {last.text}")
+            if unfinished.digest.end(artifact.size_bytes) != last.digest:
+                raise BrokenTransferError("it did not arrive as it was sent")
+            os.ftruncate(unfinished.fd, artifact.size_bytes)  # a hole at its end
+            os.fchmod(unfinished.fd, artifact.mode & _MODE_BITS)
+            os.utime(unfinished.fd, ns=(artifact.mtime_ns, artifact.mtime_ns))
+            name, remark = self._place_for(artifact.name, last.digest)
+            with self._folder.parent_of(name) as (parent, final):
+                # Renamed, so that whoever looks finds the old file or the new one. Not fsynced: a killed client leaves
+                # nothing half written, and ten thousand files would wait ten thousand times for the disk.
+                os.replace(unfinished.own_name, final, src_dir_fd=parent, dst_dir_fd=parent)
+                self._unfinished = None
+                self._ledger.note(self._path(name), self, Look.of(os.fstat(unfinished.fd)))
+            os.close(unfinished.fd)
+            return remark
+        finally:
+            self.drop()
+
+    def drop(self) -> None:
+        """Remove what is not complete."""
+        unfinished, self._unfinished = self._unfinished, None
+        if unfinished is None:
+            return
+        os.close(unfinished.fd)
+        with contextlib.suppress(OSError, NameRefusedError), self._folder.parent_of(unfinished.artifact.name) as place:
+            os.unlink(unfinished.own_name, dir_fd=place[0])
+
+    # -- the kinds ---------------------------------------------------------------------------------
+
+    def _begin_file(self, artifact: messages.Artifact) -> None:
+        if artifact.size_bytes < 0:
+            raise BrokenTransferError("a file has a negative size")
+        own_name = f"{OWN_PREFIX}{secrets.token_hex(8)}"
+        with self._folder.parent_of(artifact.name, make=True) as (parent, _):
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            fd = os.open(own_name, flags, 0o600, dir_fd=parent)
+        self._unfinished = _Unfinished(artifact, Digest(), fd, own_name)
+
+    def _make_folder(self, name: str) -> None:
+        with self._folder.parent_of(name, make=True) as (parent, last), contextlib.suppress(FileExistsError):
+            os.mkdir(last, dir_fd=parent)
+            self._ledger.note(self._path(name), self, None)
+
+    def _make_link(self, artifact: messages.Artifact) -> str | None:
+        target = checked_link(artifact.name, artifact.target)
+        own_name = f"{OWN_PREFIX}{secrets.token_hex(8)}"
+        with self._folder.parent_of(artifact.name, make=True) as (parent, _):
+            os.symlink(target, own_name, dir_fd=parent)
+            try:
+                name, remark = self._place_for(artifact.name, None)
+                final = name.rpartition("/")[2]
+                os.replace(own_name, final, src_dir_fd=parent, dst_dir_fd=parent)
+            except BaseException:
+                os.unlink(own_name, dir_fd=parent)
+                raise
+            self._ledger.note(self._path(name), self, self._folder.look(name))
+        return remark
+
+    def _remove(self, name: str) -> None:
+        """What we have put down and nobody has touched since goes, as it has gone on the server."""
+        name = self._aliases.pop(name, name)
+        look = self._folder.look(name)
+        if look is None or not self._ledger.is_from(self._path(name), self, None if look.is_folder else look):
+            return
+        with self._folder.parent_of(name) as (parent, last):
+            if look.is_folder:
+                with contextlib.suppress(OSError):  # somebody else has put something into it
+                    os.rmdir(last, dir_fd=parent)
+            else:
+                os.unlink(last, dir_fd=parent)
+        self._ledger.forget(self._path(name))
+
+    # -- places ------------------------------------------------------------------------------------
+
+    def _place_for(self, name: str, digest: bytes | None) -> tuple[str, str | None]:
+        """The name under which *name* may be put down without anything being lost, and a remark if it is another."""
+        taken = self._aliases.get(name, name)
+        if self._is_free(taken, digest):
+            return taken, None
+        for count in range(1, 1000):  # so many servers never write the same name
+            other = beside(name, self._origin, count)
+            if self._is_free(other, digest):
+                self._aliases[name] = other
+                return (
+                    other,
+                    f"{ascii(name)} was written on this side too in this run; theirs is kept as {ascii(other)}",
+                )
+        raise NameRefusedError(name, "there are a thousand of this name already")
+
+    def _is_free(self, name: str, digest: bytes | None) -> bool:
+        look = self._folder.look(name)
+        if look is None:
+            return True
+        if look.is_folder:
+            return False
+        if self._ledger.is_from(self._path(name), self, look):
+            return True
+        with self._folder.parent_of(name) as (parent, last):
+            changed_ns = os.stat(last, dir_fd=parent, follow_symlinks=False).st_ctime_ns
+        if changed_ns < self._clock_ns and not self._ledger.is_known(self._path(name)):
+            return True  # left by an earlier run; a local action would have overwritten it as well
+        return digest is not None and look.is_file and digest_of(self._folder, name) == digest
+
+    def _own_clock_ns(self) -> int:
+        """Now, on the clock by which the file system here says when a file was changed."""
+        name = f"{OWN_PREFIX}{secrets.token_hex(8)}"
+        path = self._folder.path / name
+        path.touch()
+        try:
+            return path.stat().st_ctime_ns
+        finally:
+            path.unlink()
+
+    def _path(self, name: str) -> str:
+        return f"{self._folder.path}/{name}"
+
+    def free_bytes(self) -> int:
+        """What the disk still takes."""
+        return shutil.disk_usage(self._folder.path).free

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Brings what remote actions write into their output folder home into the client's, one session's worth."""
+
+from __future__ import annotations
+
+import os
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from .files.ledger import Ledger
+from .files.names import OWN_PREFIX, NameRefusedError
+from .files.receiving import BrokenTransferError, Receiver
+from .files.sending import Piece, cost_of
+from .link import Pending
+from .protocol import messages, wire
+
+LEDGER = Ledger()  # of this process: all servers of a run write into one output directory
+_REPORT_AFTER_BYTES = 128 * 1024  # a quarter of the sender's first window, so that it never has to stop for the report
+_LOOK_EVERY_S = 0.2  # whether the link is over, which nobody says here
+
+
+class Line(Protocol):
+    """What is needed of a link."""
+
+    def call(self, *calls: Any) -> Pending: ...
+    def next_number(self) -> int: ...
+    def post(self, body: bytes | None) -> None: ...
+    @property
+    def is_over(self) -> bool: ...
+
+
+class Homecoming:
+    """The files of one session on their way home.
+
+    ``prepare`` and the waiting belong to the tree's thread, ``take`` to the link's; what arrives is written by a thread
+    of its own, so that a slow disk holds up neither ticks nor heartbeats.
+
+    Args:
+        link: The session's link.
+        origin: What the server is called in names of files.
+        mode: ``auto``, ``shared`` or ``copy``, see the modifier.
+        tell: Takes a level (``debug``, ``warning``, ``error``) and a line for the run's log.
+    """
+
+    def __init__(self, link: Line, origin: str, mode: str, tell: Callable[[str, str], None]) -> None:
+        self._link = link
+        self._origin = origin
+        self._mode = mode
+        self._tell = tell
+        self._mounts: dict[int, Path] = {}
+        self._answers: list[Pending] = []
+        self._receivers: dict[int, Receiver] = {}
+        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._progress = threading.Condition()
+        self._expected = 0  # all up to this number belong to what has ended
+        self._finished = 0
+        self._name = ""  # what is being received
+        self._is_closed = False
+        self.file_count = 0
+        self.byte_count = 0
+
+    # -- the tree's thread -------------------------------------------------------------------------
+
+    def prepare(self, *directories: str | None) -> None:
+        """Have folders of the session stand for these output directories, before anything is said that names them."""
+        for directory in directories:
+            if not directory:
+                continue
+            path = Path(os.path.abspath(directory))
+            if any(path == known or known in path.parents for known in self._mounts.values()):
+                continue
+            number = len(self._mounts) + 1
+            self._mounts[number] = path
+            self._mount(number, path)
+
+    def _mount(self, number: int, path: Path) -> None:
+        marker, content = "", secrets.token_bytes(32)
+        if self._mode == "auto":
+            try:
+                name = f"{OWN_PREFIX}{secrets.token_hex(8)}"
+                (path / name).write_bytes(content)
+                marker = name
+            except OSError:  # a folder that is not there cannot be found there
+                pass
+        call = messages.Mount(
+            call=self._link.next_number(), mount=number, path=str(path), mode=self._mode, marker=marker, content=content
+        )
+        pending = self._link.call(call)
+        self._answers.append(pending)
+        if marker:
+            pending.abandon(lambda _answer: (path / marker).unlink(missing_ok=True))
+
+    @property
+    def is_copying(self) -> bool:
+        """Whether anything may have to come home."""
+        return any(
+            isinstance(answer.result, messages.Result) and answer.result.value == "copy" for answer in self._answers
+        )
+
+    def are_home(self, patience_s: float | None) -> bool:
+        """Whether everything is home that belongs to what has ended; waits up to *patience_s* seconds for it."""
+        if self._finished >= self._expected:  # the usual case, without a lock
+            return True
+        deadline_s = None if patience_s is None else time.monotonic() + patience_s
+        with self._progress:
+            while self._finished < self._expected and not self._link.is_over:
+                left_s = _LOOK_EVERY_S if deadline_s is None else min(_LOOK_EVERY_S, deadline_s - time.monotonic())
+                if left_s <= 0:
+                    return False
+                self._progress.wait(left_s)
+            return self._finished >= self._expected
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Something that changes whenever anything has arrived."""
+        return self._finished, self.byte_count
+
+    def close(self) -> None:
+        """The session is over: deal with what has arrived, drop what is not complete, and say what is missing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+        for number, path in self._mounts.items():  # should the server not have answered
+            pending = self._answers[number - 1]
+            marker = pending.call.marker
+            if marker:
+                (path / marker).unlink(missing_ok=True)
+        if self._finished < self._expected:
+            at = f", {ascii(self._name)} among them" if self._name else ""
+            count = self._expected - self._finished
+            self._tell("error", f"remote({self._origin}): {count} files did not come home{at}: the session is over")
+        elif self.file_count:
+            self._tell(
+                "debug", f"remote({self._origin}): {self.file_count} files came home, {self.byte_count} bytes in all"
+            )
+
+    # -- the link's thread -------------------------------------------------------------------------
+
+    def take(self, message: Any) -> None:
+        """Take what the worker says about files."""
+        if isinstance(message, messages.Collected):
+            self._expected = max(self._expected, message.number)
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._receive, name=f"files from {self._origin}", daemon=True)
+            self._thread.start()
+        self._queue.put(message)
+
+    # -- the receiving thread ----------------------------------------------------------------------
+
+    def _receive(self) -> None:
+        owed = 0
+        while True:
+            piece = self._queue.get()
+            if piece is None:
+                break
+            self._deal_with(piece)
+            owed += cost_of(piece)
+            if owed >= _REPORT_AFTER_BYTES or self._queue.empty():
+                self._link.post(wire.encode(messages.Taken(cost=owed)))
+                owed = 0
+        for receiver in self._receivers.values():
+            receiver.close()
+
+    def _deal_with(self, piece: Piece) -> None:
+        if isinstance(piece, messages.Artifact):
+            self._name = piece.name
+        name, remark = self._name, None
+        try:
+            if isinstance(piece, messages.Artifact):
+                remark = self._receiver(piece.mount).begin(piece)
+            elif isinstance(piece, messages.Chunk):
+                for receiver in self._receivers.values():
+                    receiver.add(piece)
+                self.byte_count += len(piece.data)
+            else:
+                for receiver in self._receivers.values():
+                    remark = receiver.finish(piece) or remark
+        except (OSError, NameRefusedError, BrokenTransferError) as error:
+            for receiver in self._receivers.values():
+                receiver.drop()
+            if isinstance(piece, messages.Chunk) or (isinstance(piece, messages.Artifact) and piece.kind == "file"):
+                self._link.post(wire.encode(messages.Declined(number=piece.number)))
+            self._tell("error", f"remote({self._origin}): {ascii(name)} could not be brought home: {error}")
+        if remark:
+            self._tell("warning", f"remote({self._origin}): {remark}")
+        is_last = isinstance(piece, messages.ArtifactEnd) or (
+            isinstance(piece, messages.Artifact) and piece.kind != "file"
+        )
+        with self._progress:
+            if is_last:
+                self._finished, self._name = piece.number, ""
+                self.file_count += isinstance(piece, messages.ArtifactEnd)
+            self._progress.notify_all()
+
+    def _receiver(self, mount: int) -> Receiver:
+        receiver = self._receivers.get(mount)
+        if receiver is None:
+            path = self._mounts.get(mount)
+            if path is None:
+                raise BrokenTransferError("it belongs to a folder that nobody has asked for")
+            receiver = self._receivers[mount] = Receiver(path, self._origin, LEDGER)
+        return receiver

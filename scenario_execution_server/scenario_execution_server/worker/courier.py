@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sends what has changed in the session's output folders to the client, beside the calls and behind them in urgency."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scenario_execution_remote.files.folder import Folder, Look
+from scenario_execution_remote.files.names import NameRefusedError
+from scenario_execution_remote.files.pace import CHUNK_BYTES, Pace
+from scenario_execution_remote.files.sending import Piece, cost_of, digest_of, is_settled, nothing, pieces
+from scenario_execution_remote.protocol import messages
+from scenario_execution_server.worker.conversation import Conversation, ConversationOver
+
+# A file system notes the time of a change to one tick of the kernel, 10 ms at most: what has changed so shortly before
+# it was looked at may change again and look the same.
+_TOO_RECENT_NS = 20_000_000
+
+
+@dataclass(slots=True)
+class _Known:
+    """What the client has been promised of a name, and the digest of what was sent; *is_sure*: see _TOO_RECENT_NS."""
+
+    look: Look
+    is_sure: bool
+    digest: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    number: int
+    mount: int
+    name: str
+    is_gone: bool = False
+
+
+class Courier:
+    """The files of one session on their way to its client, in one thread.
+
+    Args:
+        conversation: To the client.
+    """
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._folders: dict[int, Folder] = {}
+        self._known: dict[tuple[int, str], _Known] = {}
+        self._complained: set[str] = set()
+        self._last_number = 0
+        self._orders: deque[_Order] = deque()
+        self._changed = threading.Condition()
+        self._is_busy = False
+        self._is_over = False
+        self._thread: threading.Thread | None = None
+        self._pace = Pace()
+        self._declined: set[int] = set()
+        self._batch: list[Piece] = []
+        self._batch_cost = 0
+        conversation.divert({messages.Taken: self._taken, messages.Declined: self._has_declined})
+
+    def watch(self, mount: int, path: Path) -> None:
+        """From now on, what changes in this folder is to be sent."""
+        self._folders[mount] = Folder(path)
+
+    # -- the main thread ---------------------------------------------------------------------------
+
+    def collect(self, *, everything: bool = False) -> None:
+        """Find what has changed and announce it; in the main thread.
+
+        Args:
+            everything: Also what somebody still writes to, as nothing will be collected later.
+        """
+        orders: list[_Order] = []
+        for mount, folder in self._folders.items():
+            orders += self._changes(mount, folder, everything)
+        if not orders:
+            return
+        self._conversation.say(messages.Collected(number=self._last_number))
+        with self._changed:
+            self._orders.extend(orders)
+            self._changed.notify_all()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
+            self._thread.start()
+
+    def wait_until_done(self) -> None:
+        """Wait until everything is sent, or the client is gone; what is sent, the front delivers."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_over or not (self._orders or self._is_busy))
+
+    def _changes(self, mount: int, folder: Folder, everything: bool) -> list[_Order]:
+        orders = []
+        problems: list[str] = []
+        seen = set()
+        now_ns = time.time_ns()
+        for name, look in folder.walk(problems):
+            key = (mount, name)
+            seen.add(key)
+            known = self._known.get(key)
+            if known is not None and known.look == look and (known.is_sure or not look.is_file):
+                continue
+            if not everything and not is_settled(folder, name, look):
+                continue  # it comes when it is complete: at the end of an action, or of them all
+            is_sure = look.mtime_ns < now_ns - _TOO_RECENT_NS
+            is_same = known is not None and known.look == look
+            self._known[key] = _Known(look, is_sure, known.digest if known is not None and is_same else b"")
+            orders.append(self._order(mount, name))
+        for key in [key for key in self._known if key[0] == mount and key not in seen]:
+            del self._known[key]
+            orders.append(self._order(mount, key[1], is_gone=True))
+        for problem in problems:
+            if problem not in self._complained:
+                self._complained.add(problem)
+                self._conversation.say(messages.Log(level="warning", text=f"In the output folder {problem}."))
+        # What has gone goes first, deepest first: a file may have taken the place of a folder.
+        gone = sorted((order for order in orders if order.is_gone), key=lambda order: order.name, reverse=True)
+        numbers = [order.number for order in orders]
+        there = [order for order in orders if not order.is_gone]
+        return [
+            _Order(number, order.mount, order.name, order.is_gone)
+            for number, order in zip(numbers, [*gone, *there], strict=True)
+        ]
+
+    def _order(self, mount: int, name: str, *, is_gone: bool = False) -> _Order:
+        self._last_number += 1
+        return _Order(self._last_number, mount, name, is_gone)
+
+    # -- whoever reads the channel -----------------------------------------------------------------
+
+    def _taken(self, message: Any) -> None:
+        try:
+            self._pace.taken(message.cost, time.monotonic())
+        except ValueError:  # a client that cannot count gets nothing more
+            pass
+
+    def _has_declined(self, message: Any) -> None:
+        self._declined.add(message.number)
+
+    # -- the courier's thread ----------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while True:
+                with self._changed:
+                    self._is_busy = False
+                    self._changed.notify_all()
+                    self._changed.wait_for(lambda: self._orders)
+                    self._is_busy = True
+                while self._orders:
+                    self._send(self._orders.popleft())
+                self._flush()
+        except ConversationOver:
+            pass
+        finally:
+            with self._changed:
+                self._is_over = True
+                self._changed.notify_all()
+
+    def _send(self, order: _Order) -> None:
+        folder = self._folders[order.mount]
+        if order.is_gone:
+            self._put(nothing(order.number, order.mount, order.name, "gone"))
+            return
+        known = self._known.get((order.mount, order.name))
+        is_open = False
+        try:
+            if known is not None and known.digest and digest_of(folder, order.name) == known.digest:
+                self._put(nothing(order.number, order.mount, order.name))
+                return
+            for piece in pieces(folder, order.number, order.mount, order.name):
+                if isinstance(piece, messages.Chunk) and order.number in self._declined:
+                    continue
+                self._put(piece)
+                is_open = isinstance(piece, messages.Chunk) or (
+                    isinstance(piece, messages.Artifact) and piece.kind == "file"
+                )
+                if isinstance(piece, messages.ArtifactEnd) and known is not None:
+                    known.digest = piece.digest
+        except FileNotFoundError:
+            self._put(nothing(order.number, order.mount, order.name))  # it has gone since; the next look says so
+        except (OSError, NameRefusedError) as error:
+            text = str(error) if isinstance(error, NameRefusedError) else f"{ascii(order.name)}: {error}"
+            self._conversation.say(messages.Log(level="warning", text=f"In the output folder {text}."))
+            if is_open:
+                self._put(messages.ArtifactEnd(number=order.number, digest=b"", text=str(error)))
+            else:
+                self._put(nothing(order.number, order.mount, order.name))
+
+    def _put(self, piece: Piece) -> None:
+        """Send a piece with others, as one message of a chunk's size."""
+        self._batch.append(piece)
+        self._batch_cost += cost_of(piece)
+        if self._batch_cost >= CHUNK_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._batch:
+            return
+        self._conversation.wait_for(self._pace.may_send)
+        batch, cost = self._batch, self._batch_cost
+        self._batch, self._batch_cost = [], 0
+        self._pace.sent(cost, time.monotonic())
+        self._conversation.say_all(batch)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folders of a session: where its actions work, and which of them stand for folders of the client."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import stat
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from scenario_execution_remote.files.names import OWN_PREFIX
+from scenario_execution_remote.protocol import messages
+
+_FOLDER_VALUES = ("input_dir", "output_dir")  # keyword arguments of setup() that are paths
+
+
+class Places:
+    """The folders of one session.
+
+    Args:
+        folder: The session's own.
+
+    Attributes:
+        work: Where actions work, unless they are told otherwise: their current directory.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._mounts: dict[str, Path] = {}  # client's folder -> the one that stands for it
+        self.work = folder / "work"
+        self.work.mkdir(exist_ok=True)
+
+    def mount(self, call: messages.Mount) -> Path | None:
+        """Make a folder that stands for the client's, and return it; None if the server has the same folder."""
+        if call.mode == "shared" or (call.mode == "auto" and _is_shared(call)):
+            return None
+        place = self._folder / f"output-{call.mount}"
+        place.mkdir(exist_ok=True)
+        self._mounts[call.path] = place
+        return place
+
+    def translated(self, call: Any) -> Any:
+        """*call* with the client's folders replaced by those that stand for them."""
+        if not self._mounts or not isinstance(call, (messages.Create, messages.Setup)):
+            return call
+        there = call.directories
+        call = replace(
+            call,
+            directories=messages.Directories(
+                scenario_file=self._here(there.scenario_file), output=self._here(there.output)
+            ),
+        )
+        if isinstance(call, messages.Setup):
+            mapped = {name: self._here(call.values[name]) for name in _FOLDER_VALUES if name in call.values}
+            call = replace(call, values=call.values | mapped)
+        return call
+
+    def _here(self, path: Any) -> Any:
+        """Where *path* of the client is in this session; made, as it exists on the client. Else as it is."""
+        if not isinstance(path, str) or not path:
+            return path
+        for there, place in self._mounts.items():
+            if path == there or path.startswith(there.rstrip("/") + "/"):
+                below = [part for part in path[len(there) :].split("/") if part not in ("", ".")]
+                if ".." in below:
+                    continue
+                found = place.joinpath(*below)
+                found.mkdir(parents=True, exist_ok=True)
+                return str(found)
+        return path
+
+
+def _is_shared(call: messages.Mount) -> bool:
+    """Whether the marker that the client has put into its folder lies here as well, and the folder can be written."""
+    if not call.marker.startswith(OWN_PREFIX) or "/" in call.marker:
+        return False
+    try:
+        # O_NONBLOCK: the client chose the path, and what lies there may be a pipe
+        fd = os.open(f"{call.path}/{call.marker}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return False
+    try:
+        found = os.read(fd, len(call.content) + 1) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return hmac.compare_digest(found, call.content) and os.access(call.path, os.W_OK | os.X_OK)
