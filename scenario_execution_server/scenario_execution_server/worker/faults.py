@@ -23,12 +23,19 @@ def fault_from(error: BaseException, phase: str) -> messages.Fault:
     return messages.Fault(
         phase=phase,
         type_name=type(error).__qualname__,
-        module=type(error).__module__,
+        module=str(getattr(type(error), "__module__", "")),  # a class made by type() in bare code has none
         text=_text_of(error),
         message=error.msg if isinstance(error, OSC2Error) and isinstance(error.msg, str) else None,
         arguments=list(error.args) if plain_arguments else None,
-        traceback=_cut("".join(traceback.format_exception(type(error), error, error.__traceback__))),
+        traceback=_traceback_of(error),
     )
+
+
+def _traceback_of(error: BaseException) -> str:
+    try:
+        return _cut("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+    except Exception as nested:  # noqa: BLE001 - formatting asks the exception's class, which is the action's code
+        return f"<the traceback of {type(error).__qualname__} cannot be shown: {type(nested).__qualname__}>"
 
 
 def _text_of(error: BaseException) -> str:

@@ -32,7 +32,6 @@ from scenario_execution_server.worker.stand_ins import (
 )
 from scenario_execution_server.worker.standing import StandingTicks
 
-
 FUTURES_WAIT_S = 30.0  # as long as the engine's ROS runner waits for what actions want to have finished at the end
 _FUTURES_LOOK_EVERY_S = 0.02  # a future of another library only has done(): it can be looked at, not waited for
 
@@ -60,6 +59,7 @@ class Hosted:
     scenario: int
     logger: RecordingLogger
     is_shut_down: bool = False
+    has_been_stopped: bool = False  # since its last tick; after an exception in there, its status does not tell
 
 
 class Runner:
@@ -204,6 +204,7 @@ class Runner:
     def _tick(self, call: messages.Tick) -> tuple[Status, bool]:
         hosted = self._find(call.action)
         self._set_clock(self._scenarios[hosted.scenario], call.now_s)
+        hosted.has_been_stopped = False
         if call.arguments is not None:
             hosted.model.arm(self._handles.restore(call.arguments))
         for _ in hosted.instance.tick():
@@ -243,7 +244,9 @@ class Runner:
     def _stop(self, call: messages.Stop) -> tuple[None, bool]:
         if call.status not in Status.__members__:
             raise CallError(f"'{call.status}' is no py_trees status")
-        self._find(call.action).instance.stop(Status[call.status])
+        hosted = self._find(call.action)
+        hosted.has_been_stopped = True
+        hosted.instance.stop(Status[call.status])
         return None, False
 
     def _shut_down(self, call: messages.Shutdown) -> tuple[None, bool]:
@@ -279,7 +282,8 @@ class Runner:
         """Stop what runs and shut all down, in the order of creation; a fault is logged and does not stop the rest."""
         numbers = [number for number, hosted in self._actions.items() if hosted.scenario == scenario]
         for number in numbers:
-            if self._actions[number].instance.status == Status.RUNNING:
+            hosted = self._actions[number]
+            if hosted.instance.status == Status.RUNNING and not hosted.has_been_stopped:
                 self._log_fault(self._do(messages.Stop(call=0, action=number, status=Status.INVALID.name)))
         for number in numbers:
             self._log_fault(self._do(messages.Shutdown(call=0, action=number)))
