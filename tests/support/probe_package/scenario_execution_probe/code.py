@@ -36,7 +36,7 @@ NAMES = {
 def compiled(code: str) -> Callable[..., object]:
     """A function of `self`, `write`, `kwargs` and `status` with these lines as its body."""
     body = textwrap.indent(textwrap.dedent(code.strip("\n")), "    ")
-    space = dict(NAMES)
+    space = {"__name__": __name__, **NAMES}
     exec(f"def phase(self, write, kwargs, status):\n{body}\n", space)
     return space["phase"]
 

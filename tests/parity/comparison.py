@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is different between a local and a remote run, beyond what a row says is meant to be."""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+from tests.parity.outcome import Outcome
+from tests.parity.row import Row
+
+SHUTDOWN = re.compile(r"^(\S+) shutdown\((\w+)\)$")
+STOPPED = ("terminate INVALID(RUNNING)", "request_cancel(RUNNING)")
+
+
+def complaints(row: Row, local: Outcome, remote: Outcome) -> list[str]:
+    """The differences, each as a text; none for a row that is as it should be."""
+    found = []
+    unused = set(row.remotely)
+    for aspect in sorted({*local.aspects, *remote.aspects}):
+        here, there = local.aspects.get(aspect), remote.aspects.get(aspect)
+        if aspect in row.unlike:
+            continue
+        if aspect.startswith("file ") and isinstance(there, list):
+            there, wrong = without_shutdown(there, row.stopped if aspect == "file trace" else (), row.here)
+            found += [f"{aspect}: {text}" for text in wrong]
+        if aspect in row.remotely:
+            unused.discard(aspect)
+            if here == there:
+                found.append(f"{aspect}: should be different on purpose, and is the same: {here!r}")
+            here = row.remotely[aspect]
+        if row.cut is not None and aspect.startswith("file trace"):
+            here, there = (value[: row.cut] if isinstance(value, list) else value for value in (here, there))
+            if not isinstance(here, list) or len(here) < row.cut:
+                found.append(f"{aspect}: has fewer than {row.cut} lines: {here!r}")
+        if aspect in row.unordered:
+            here, there = (sorted(value) if isinstance(value, list) else value for value in (here, there))
+        if here != there:
+            found.append(f"{aspect}:\n{contrast(here, there)}")
+    found += [f"{aspect}: is in neither run" for aspect in sorted(unused)]
+    return found
+
+
+def without_shutdown(lines: list[str], stopped: tuple[str, ...], here: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """A trace without what the end of the scenario adds to it, and what is wrong with that.
+
+    Each action that was set up is shut down once, after everything else of it; before that, one that still runs is stopped.
+    """
+    kept: list[str] = []
+    wrong: list[str] = []
+    alive: dict[str, int] = {}
+    stopping = {tag: [f"{tag} {call}" for call in STOPPED] for tag in stopped}
+    is_ending = False
+    for line in lines:
+        tag = line.partition(" ")[0]
+        if line.startswith(f"{tag} setup("):
+            alive[tag] = alive.get(tag, 0) + 1
+            is_ending = False
+        if SHUTDOWN.match(line):
+            is_ending = True
+            alive[tag] = alive.get(tag, 0) - 1
+            if alive[tag] < 0:
+                wrong.append(f"{tag} is shut down more often than set up")
+        elif stopping.get(tag) and line == stopping[tag][0]:
+            stopping[tag].pop(0)
+        elif is_ending and tag in alive:
+            wrong.append(f"after a shutdown: {line}")
+        else:
+            kept.append(line)
+    wrong += [f"{tag} is not shut down" for tag, count in alive.items() if count > 0 and tag not in here]
+    wrong += [f"at the end, {tag} is not stopped: no {lines}" for tag, lines in stopping.items() if lines]
+    return kept, wrong
+
+
+def contrast(here: object, there: object) -> str:
+    """Local and remote side by side, as text."""
+    if isinstance(here, list) and isinstance(there, list):
+        return "\n".join(difflib.unified_diff(here, there, "local", "remote", lineterm="", n=2))
+    return f"  local:  {here!r}\n  remote: {there!r}"

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The differences between local and remote that are there on purpose."""
+
+from __future__ import annotations
+
+from tests.parity.row import Difference
+
+END = Difference(
+    title="At the end of the scenario remote actions are stopped and shut down, and nothing of theirs goes on.",
+    why="The plain runner leaves running actions and background processes alone, and they go on after it. On another "
+    "machine nobody would ever see or end them.",
+    record="0005-end-of-scenario.md",
+)
+COPIES = Difference(
+    title="An action gets a copy of a variable's value: changing a list or dictionary in place changes nothing on the client.",
+    why="Two processes share no objects; writing the variable does travel.",
+    record="0007-values-by-copy.md",
+)
+FOLDER = Difference(
+    title="The working folder of remote actions is a folder of their session, which is empty at first and removed at the end.",
+    why="The client's folder is not there, and sessions must not find each other's files.",
+    record="0008-working-folder.md",
+)
+LATE = Difference(
+    title="A result that does not come within half a tick period keeps the action RUNNING, and counts in a later tick.",
+    why="One slow action or link must not hold up the whole tree.",
+    record="0009-late-results.md",
+)
+ELSEWHERE = Difference(
+    title="What can only go wrong with another machine fails in set-up, or fails the action, in words that name both sides.",
+    why="There is no local behaviour to be the same as.",
+    record="0010-errors-without-a-local-twin.md",
+)
+SIMULATOR = Difference(
+    title="A simulation object stays on the client: the actions there get it, remote ones do not.",
+    why="A live simulator cannot be sent; the action fails with the engine's own sentence for a run without one.",
+    record="0011-simulator-stays.md",
+)

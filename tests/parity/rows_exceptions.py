@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows about exceptions: in which phase, of which type, and what becomes of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.parity.differences import ELSEWHERE, END
+from tests.parity.row import Feature, Pace, Row, scenario
+
+EXCEPTIONS = Feature.EXCEPTIONS
+PHASES = {
+    "the constructor": "at_parse",
+    "setup": "at_setup",
+    "execute": "at_execute",
+    "update": "at_update",
+    "terminate": "at_terminate",
+    "request_cancel": "at_cancel",
+}
+DEEDS = {
+    "ValueError": 'raise ValueError("boom")',
+    "ActionError": 'raise ActionError("boom", action=self)',
+    "an exception class of the package": 'raise ProbeError(7, text="boom")',
+    "SystemExit with a number": "raise SystemExit(3)",
+    "SystemExit with a text": 'raise SystemExit("text")',
+    "KeyboardInterrupt": "raise KeyboardInterrupt()",
+    "KeyError": '{}["missing"]',
+    "UnicodeDecodeError": r'b"\xff".decode()',
+    "StopIteration": 'raise StopIteration("boom")',
+}
+# Rarer types, in the phases in which they take a way of their own.
+MORE_DEEDS = {
+    "an exception without text": "raise RuntimeError()",
+    "OSError with its number": 'open("/nonexistent/file")',
+    "an exception with a cause": 'raise ValueError("outer") from KeyError("inner")',
+    "an exception of several lines": 'raise ValueError("one\\ntwo")',
+    "an exception with an argument that cannot travel": "raise ValueError(self)",
+    "an exception of a class made on the spot": 'raise type("Local", (ValueError,), {})("boom")',
+    "an exception whose text cannot be made": 'raise type("Mute", (Exception,), {"__str__": lambda e: 1 / 0})("boom")',
+    "a recursion without end": "(lambda f: f(f))(lambda f: f(f))",
+    "AssertionError": "assert 1 == 2",
+    "a warning raised as an error": 'raise UserWarning("boom")',
+}
+
+
+def raising(exception: str, deed: str, phase: str) -> Row:
+    """A row for an exception in a phase. An action before it and one after it show what else is done."""
+    body = f"""
+        one_of:
+            serial:
+                probe_steps($T, tag: "before")
+                probe_code($T, ticks: {9 if phase == "request_cancel" else 1}, {PHASES[phase]}: «{deed}»)
+                probe_steps($T, tag: "after", ticks: 2)
+            probe_steps($T, tag: "beside", ticks: 2)
+        """
+    return Row(name=f"{exception} in {phase}", feature=EXCEPTIONS, text=scenario(body))
+
+
+def all_phases() -> Iterator[Row]:
+    for phase in PHASES:
+        for exception, deed in DEEDS.items():
+            yield raising(exception, deed, phase)
+    for exception, deed in MORE_DEEDS.items():
+        for phase in ("setup", "update"):
+            yield raising(exception, deed, phase)
+
+
+ROWS = (
+    *all_phases(),
+    Row(
+        name="an exception in the second of several set-ups leaves the others behind it alone",
+        feature=EXCEPTIONS,
+        text=scenario(
+            """
+            parallel:
+                probe_steps($T, tag: "first")
+                probe_code($T, tag: "raises", at_setup: «raise ValueError("boom")»)
+                probe_steps($T, tag: "behind")
+            """
+        ),
+    ),
+    Row(
+        name="an ActionError says the place of its action in the scenario, under its label and behind modifiers",
+        feature=EXCEPTIONS,
+        text=scenario(
+            """
+            serial:
+                retry(2)
+                here: probe_code(at_update: «raise ActionError("lost", action=self)») with:
+                    REMOTE
+                    timeout(9s)
+            """,
+            modifiers="",
+        ),
+    ),
+    Row(
+        name="an ActionError of the engine's own actions reads as it does locally",
+        feature=EXCEPTIONS,
+        text=scenario("increment(place.x)", declare="place: parity_point"),
+    ),
+    Row(
+        name="an error in resolving an argument is raised where it is locally",
+        feature=EXCEPTIONS,
+        text=scenario('increment("no variable")'),
+    ),
+    Row(
+        name="an exception in a thread of an action is printed and changes nothing else",
+        feature=EXCEPTIONS,
+        text=scenario(
+            """
+            probe_code($T, at_execute: «
+                def fail():
+                    raise ValueError("in a thread")
+                thread = threading.Thread(target=fail, name="worker")
+                thread.start()
+                thread.join()»)
+            """
+        ),
+    ),
+    Row(
+        name="failure_is_success does not cover an exception",
+        feature=EXCEPTIONS,
+        text=scenario('probe_code($T, at_update: «raise ValueError("boom")») with:\n    failure_is_success()'),
+    ),
+    Row(
+        name="an exception in update under simulation",
+        feature=EXCEPTIONS,
+        text=scenario('probe_code($T, at_update: «raise ValueError("boom")»)'),
+        pace=Pace.SIMULATED,
+    ),
+    Row(
+        name="an exception in the second activation",
+        feature=EXCEPTIONS,
+        text=scenario(
+            """
+            probe_code($T, at_execute: «
+                self.count = getattr(self, "count", 0) + 1
+                if self.count == 2: raise LookupError("second")») with:
+                repeat(3)
+            """
+        ),
+    ),
+    Row(
+        name="an exception while the scenario is ended by a sibling's failure",
+        feature=EXCEPTIONS,
+        text=scenario(
+            """
+            parallel:
+                probe_code($T, tag: "a", ticks: 9, at_cancel: «raise ValueError("boom")»)
+                probe_code($T, tag: "b", ticks: 9)
+                probe_steps($T, tag: "fails", result: "failure")
+            """
+        ),
+        differs=END,
+        stopped=("b",),
+    ),
+    Row(
+        name="os._exit in an action ends the run",
+        feature=EXCEPTIONS,
+        text=scenario("probe_code($T, at_update: «os._exit(5)»)"),
+        differs=ELSEWHERE,
+        unlike={
+            name: "locally the runner is gone, remotely the action fails and the run goes on to its verdict"
+            for name in ("exit code", "log", "stdout", "file out/test.xml", "file out/behaviors.jsonl", "file trace")
+        },
+    ),
+)
