@@ -29,9 +29,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 OPTIONS = ("actions", "from", "until", "sessions", "observe", "admin")
 # What we, zmq.auth and czmq's key maker write to tell people something; and anybody's own, as x-NAME.
-REMARKS = frozenset(
-    {"name", "enrolled", "role", "created", "comment", "email", "organization", "version", "endpoint", "next-key"}
-)
+REMARKS = frozenset({"name", "enrolled", "role", "created", "comment", "email", "organization", "version", "endpoint"})
 REMARK_PREFIX = "x-"
 MAX_SESSIONS = 10_000  # above any --max-sessions; a larger number is a slip of the finger
 

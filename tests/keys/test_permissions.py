@@ -142,7 +142,7 @@ def test_a_permission_ends_at_its_moment(seconds: int, admitted: bool) -> None:
         ("2w", "2030-02-14T12:00:00Z"),
         ("2030-02-01T00:00:00Z", "2030-02-01T00:00:00Z"),
         ("2030-02-01T00:00:00+02:00", "2030-01-31T22:00:00Z"),
-        ("2030-02-01 00:00:00.5z", "2030-02-01T00:00:00Z"),
+        ("2030-02-01 00:00:00.500z", "2030-02-01T00:00:00Z"),
     ],
 )
 def test_a_moment_is_typed_as_a_span_or_as_a_date_time(typed: str, meant: str) -> None:

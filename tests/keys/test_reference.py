@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from scenario_execution_keys import errors, files, keyfile, keypair, paths
+from scenario_execution_keys.commands import CLIENT_COMMANDS, SERVER_COMMANDS
 from scenario_execution_keys.invitations import Invitations
 from scenario_execution_keys.pending import PENDING_LIMIT, PendingKeys
 from scenario_execution_keys.permissions import Permissions
 from scenario_execution_keys.store import KeyStore
-from scenario_execution_remote.cli import main as se_remote
-from scenario_execution_server.key_cli import main as se_server
+from scenario_execution_remote.join_command import join_command
 from tests.support.documents import split
 from tests.support.keys import CLIENT, FAMILY, SERVER
 from tests.support.workspace import ROOT
@@ -47,7 +47,9 @@ def test_the_head_of_the_errors_shows_the_same_tree() -> None:
 
 def test_the_commands_of_the_reference_are_those_of_the_programs() -> None:
     documented = {" ".join(command.split()[:2]) for command, _ in rows("Commands")}
-    assert documented == {f"{group.name} {name}" for group in (se_server, se_remote) for name in group.commands}
+    of_server = {f"se-server {command.name}" for command in SERVER_COMMANDS}
+    of_client = {f"se-remote {command.name}" for command in (*CLIENT_COMMANDS, join_command)}
+    assert documented == of_server | of_client
 
 
 def test_the_files_of_the_reference_are_those_that_are_made(tmp_path: Path) -> None:

@@ -61,12 +61,12 @@ class Machines:
 def test_both_keys_travel_over_one_login_and_none_in_an_argument(tmp_path: Path) -> None:
     machines = Machines(tmp_path)
     server = machines.server.create_server_pair()
-    done = machines.join("ssh://root@robot.lab:2222", "--name", "alice")
+    done = machines.join("ssh://alice@robot.lab:2222", "--name", "alice")
     assert done.returncode == 0, done.stderr
     client = machines.client.client_pair().public
     assert machines.server.authorised_clients().by_key[client].name == "alice"
     assert machines.client.known_server("robot.lab", 7613) == server.public
-    login = ["-p", "2222", "-l", "root", "--", "robot.lab"]
+    login = ["-p", "2222", "-l", "alice", "--", "robot.lab"]
     assert machines.typed == [[*login, "se-server", "key"], [*login, "se-server", "enrol", "alice", "-"]]
     again = machines.join("ssh://robot.lab", "--name", "alice")
     assert again.returncode == 0, again.stderr
