@@ -49,7 +49,8 @@ def server_keygen(keys_dir: Path | None) -> None:
     )
     click.echo(
         'Next, on this machine: scenario_execution_server --curve, and remote("127.0.0.1") in a scenario.\n'
-        "For another machine: run `se-remote keygen` there, enrol what it prints here, and there run: "
+        f"For another machine: {store.command('se-server invite NAME')}. "
+        "Or by hand: run `se-remote keygen` there, enrol what it prints here, and there run: "
         f"se-remote trust HOST {server.public.text}"
     )
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 from scenario_execution_keys import files, paths
@@ -63,6 +63,7 @@ class Invitations:
         if os.path.lexists(taken):
             mend = f"Choose another name, or run: {self._store.command(f'se-server revoke {name}')}"
             raise KeyExistsError(f"{name} is enrolled already", mend, path=taken)
+        self._clear_away(datetime.now(timezone.utc))
         pair = KeyPair.generate()
         until = until.replace(microsecond=0)
         metadata = {
@@ -125,6 +126,12 @@ class Invitations:
         client = self._store.enrol(entry.name, key, permissions=entry.permissions)
         files.remove_owned(self._path(entry.name))
         return client
+
+    def _clear_away(self, now: datetime) -> None:
+        """Remove invitations that are over; they open nothing, but they would keep their names from being invited."""
+        for entry in self.all().values():
+            if now >= entry.expires:
+                files.remove_owned(self._path(entry.name))
 
     def _gone(self) -> KeyNotFoundError:
         mend = f"Run: {self._store.command('se-server invite NAME')}"

@@ -216,3 +216,6 @@ def test_to_invite_needs_no_running_server_but_a_key_and_a_free_name(tmp_path: P
     assert invite("bob", "--ttl", "soon").returncode == keys_errors.PermissionValueError.exit_code
     assert invite("bob", "--endpoint", "a/b").returncode == keys_errors.EntryNameError.exit_code
     assert [path.name for path in (owner.folder / "invitations").iterdir()] == ["alice.key"]
+    over = datetime.now(timezone.utc) - timedelta(seconds=1)
+    Invitations(KeyStore(owner.folder)).create("alice", ["robot:1"], over, Permissions(), replace=True)
+    assert invite("alice").returncode == 0  # what is over keeps nobody from a new line
