@@ -152,6 +152,13 @@ class ServerSettings:
         "COUNT",
     )
     once: bool = _option(False, "Exit when the first session has ended, for sidecars and batch jobs.", Group.SESSIONS)
+    audit_log: Path | None = _option(
+        None,
+        "File of the audit log: who did what, when. Default: audit.jsonl in the user's state folder.",
+        Group.PROCESS,
+        "PATH",
+    )
+    no_audit: bool = _option(False, "Keep no audit log.", Group.PROCESS)
     ready_fd: int | None = _option(
         None,
         "Write a newline to this file descriptor as soon as the server listens, and close it.",
@@ -220,6 +227,12 @@ class ServerSettings:
             )
 
     def _check_agreement(self) -> None:
+        if self.no_audit and self.audit_log is not None:
+            raise SettingsError(
+                "--no-audit keeps no audit log, and --audit-log says where",
+                "Leave one of them out",
+                option="--no-audit",
+            )
         if self.curve and self.insecure:
             raise SettingsError(
                 "--curve encrypts, --insecure does not, and there is one TCP port",

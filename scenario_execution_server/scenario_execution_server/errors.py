@@ -10,7 +10,10 @@
     ├─ GuardError                    23  a door would be open although it looks guarded; nothing was served
     ├─ SelfTestFailed   (endpoint)   24  the server's own strangers were not refused; nothing was served
     ├─ AuthenticatorDead             25  nobody decides any more who may enter; serving ended
-    └─ WorkersError                  26  the processes in which actions run cannot be started
+    ├─ WorkersError                  26  the processes in which actions run cannot be started
+    ├─ NoServerError                 27  `se-server status`: none of this user's servers answers
+    ├─ AuditLogError                 28  `se-server audit`: there is no log, or it cannot be read
+    └─ ProblemsError                 29  `se-server check`: something is not as it has to be
 
     RefusedError        (code)           one peer may not go on; costs that peer its message, never the server
     ├─ NotEnrolledError (fingerprint)    this key is not, or no longer, in the set of authorised clients
@@ -102,6 +105,38 @@ class WorkersError(ServerError):
     """No session could be given a process: the launcher does not start."""
 
     exit_code = 26
+
+
+class NoServerError(ServerError):
+    """`se-server status`: no server of this user runs on this machine, or none at the endpoint that was asked for."""
+
+    exit_code = 27
+
+
+class AuditLogError(ServerError):
+    """`se-server audit`: there is no audit log, or this user may not read it."""
+
+    exit_code = 28
+
+
+class ProblemsError(ServerError):
+    """`se-server check`: something would keep the server from starting, or clients and actions from working."""
+
+    exit_code = 29
+
+
+class ControlError(Exception):
+    """The control socket cannot be had; the server goes on without.
+
+    Attributes:
+        what: What was true, without a full stop.
+        mend: What to do next.
+    """
+
+    def __init__(self, what: str, mend: str) -> None:
+        super().__init__(f"{what}. {mend}")
+        self.what = what
+        self.mend = mend
 
 
 class RefusedError(Exception):

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,8 @@ VALUES: dict[str, tuple[str, object]] = {
     "shutdown_timeout_s": ("0", 0.0),
     "max_sessions": ("3", 3),
     "once": ("yes", True),
+    "audit_log": ("/var/log/se/audit.jsonl", Path("/var/log/se/audit.jsonl")),
+    "no_audit": ("1", True),
     "ready_fd": ("5", 5),
     "log_level": ("debug", "debug"),
 }
@@ -256,7 +259,8 @@ def running(folder: Path, *arguments: str, code: str = SERVE) -> Iterator[Runnin
     reader, writer = os.pipe()
     command = [sys.executable, "-c", code, "--keys-dir", str(keys), "--ready-fd", str(writer), *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SCENARIO_EXECUTION")}
-    with open(reader) as ready:
+    with open(reader) as ready, tempfile.TemporaryDirectory(prefix="se-") as own:
+        environment |= {"XDG_STATE_HOME": own, "XDG_RUNTIME_DIR": own}
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, pass_fds=[writer], env=environment)
         os.close(writer)
         try:

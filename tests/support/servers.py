@@ -6,9 +6,11 @@ from __future__ import annotations
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,9 +89,13 @@ class ServerProcess:
         self._log_path = folder / "server.log"
         self._was_killed = False
         ready, told = os.pipe()
-        variables = clean_environment(
-            TMPDIR=str(self.temporary), PYTHONPATH=site, PROBE_SIDE="server", **{MARK: self.mark}, **(environment or {})
-        )
+        self.state = folder / "state"
+        self.runtime = Path(tempfile.mkdtemp(prefix="se-"))  # a test's own folder may be too long for sockets
+        own = {
+            "XDG_STATE_HOME": str(self.state), "XDG_RUNTIME_DIR": str(self.runtime), "TMPDIR": str(self.temporary),
+            "PYTHONPATH": site, "PROBE_SIDE": "server", MARK: self.mark,
+        }  # fmt: skip
+        variables = clean_environment(**(own | (environment or {})))
         command = [BIN / "scenario_execution_server", "--keys-dir", keys, "--ready-fd", str(told), *options]
         with self._log_path.open("wb") as log:
             self.process = subprocess.Popen(
@@ -196,12 +202,14 @@ class ServerProcess:
                 self.process.kill()
                 self.process.wait()
             left = end_marked(self.mark)
+            control = list(self.runtime.rglob("*.sock"))
+            shutil.rmtree(self.runtime)
         assert not left, f"left running: {left}\n{self.log}"
         assert not self.folders(), f"left behind: {self.folders()}"
         if not self._was_killed:  # a killed one cannot take its own folder and its socket along
             assert not list(self.temporary.iterdir()), f"left behind: {list(self.temporary.iterdir())}"
             sockets = [path for path in self.folder.rglob("*") if path.is_socket()]
-            assert not sockets, f"left behind: {sockets}"
+            assert not sockets + control, f"left behind: {sockets + control}"
 
 
 @contextmanager

@@ -403,6 +403,28 @@ class Feedback:
     text: str
 
 
+# -- from the worker to the front alone ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The worker is ready for its first call; ``pid`` is its process."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """What the client has had done to an action, for the audit log: its name, and ``what``: ``set-up``, ``refused`` (by
+    its permissions), ``failed`` (to be created or set up) or ``cancelled`` (stopped while RUNNING)."""
+
+    what: str
+    action: str
+
+
+# -- questions of the worker -----------------------------------------------------------------------------------------
+
+
 class Question(str, enum.Enum):
     """What a worker may ask the client while a call runs or between calls."""
 
@@ -505,6 +527,7 @@ Call = Create | Setup | Tick | TickAll | Execute | Stop | Shutdown | Query | End
 FromFront = EndSession | Permit
 ToCourier = Taken | Declined
 FromCourier = Collected | Artifact | Chunk | ArtifactEnd
+ForFront = Started | Deed
 ToWorker = Call | ToCourier | FromFront | Answer
 FromWorker = (
     FromCourier

@@ -66,11 +66,13 @@ MESSAGES: tuple[type, ...] = (
     messages.Enrol, messages.Enrolled,
     messages.Mount, messages.Taken, messages.Declined,
     messages.Collected, messages.Artifact, messages.Chunk, messages.ArtifactEnd,
+    messages.Started, messages.Deed,
 )  # fmt: skip
 
 FROM_CLIENT = frozenset((*typing.get_args(messages.Call), *typing.get_args(messages.ToCourier), messages.Answer))
 FROM_FRONT = frozenset(typing.get_args(messages.FromFront))
 FROM_WORKER = frozenset(typing.get_args(messages.FromWorker))
+FOR_FRONT = frozenset(typing.get_args(messages.ForFront))
 
 
 class WireError(ValueError):
@@ -319,6 +321,7 @@ def _shape_within(hint: Any) -> _Shape | None:
     return None
 
 
+_ARRAY = 0x90  # msgpack's array of up to 15 items; the number of a message is the first, and below 128 it is one byte
 _SHAPES = [_Shape(cls) for cls in MESSAGES]
 _NUMBERS = {cls: number for number, cls in enumerate(MESSAGES)}
 
@@ -412,6 +415,11 @@ def decode(body: bytes | memoryview, accepted: frozenset[type], *, plain: bool =
     except _UNPACK_ERRORS as error:
         raise WireError(f"this is not msgpack as it is used here: {error!r:.200}") from None
     return decoded
+
+
+def beginning_of(cls: type) -> bytes:
+    """The first bytes of a body that holds one message of type *cls*: tells it from others at the price of a look."""
+    return bytes((_ARRAY | len(_SHAPES[_NUMBERS[cls]].names) + 1, _NUMBERS[cls]))
 
 
 def kind_of(body: bytes | memoryview) -> type | None:
