@@ -28,6 +28,7 @@ from scenario_execution_server.journal import event
 from scenario_execution_server.listener import MAX_SOCKETS, Listener, ZmqContext, check_library, open_tcp, open_unix
 from scenario_execution_server.refusals import RefusalLog
 from scenario_execution_server.self_test import self_test
+from scenario_execution_server.watch import Watch
 
 _ANSWERS_KEPT = 4096  # one per live connection, about 1 MB; on a unix socket each process has its own address
 _DESCRIPTORS_WANTED = (
@@ -50,10 +51,13 @@ class Doors:
         listeners: The open doors.
     """
 
-    def __init__(self, settings: ServerSettings, store: KeyStore, log: logging.Logger) -> None:
+    def __init__(
+        self, settings: ServerSettings, store: KeyStore, log: logging.Logger, watch: Watch | None = None
+    ) -> None:
         self._settings = settings
         self._store = store
         self._log = log
+        self._watch = watch or Watch()
         self._signature: Hashable = None
         self._complained: set[str] = set()
         self._stale_since_s: float | None = None
@@ -70,7 +74,14 @@ class Doors:
         self.doorkeeper = Doorkeeper(self.context, self._admission)
 
     @classmethod
-    def open(cls, settings: ServerSettings, store: KeyStore, server_pair: KeyPair | None, log: logging.Logger) -> Doors:
+    def open(
+        cls,
+        settings: ServerSettings,
+        store: KeyStore,
+        server_pair: KeyPair | None,
+        log: logging.Logger,
+        watch: Watch | None = None,
+    ) -> Doors:
         """Open all doors the settings ask for, and make sure that those with CURVE keep strangers out.
 
         Args:
@@ -78,6 +89,7 @@ class Doors:
             store: Who is enrolled.
             server_pair: The server's keys, needed for CURVE.
             log: The server's log.
+            watch: Is told who comes in and who does not.
 
         Raises:
             LibraryError, ListenError, GuardError, SelfTestFailed: If a door cannot be opened, or not safely.
@@ -85,7 +97,7 @@ class Doors:
         warning = check_library()
         if warning is not None:
             event(log, logging.WARNING, warning)
-        doors = cls(settings, store, log)
+        doors = cls(settings, store, log, watch)
         try:
             doors._open(server_pair)
         except BaseException:
@@ -126,6 +138,7 @@ class Doors:
             if len(self._answers) >= _ANSWERS_KEPT:
                 self._answers.clear()
             self._answers[question] = peer
+            self._watch.admitted(peer)
         return peer
 
     def permit(self, peer: Peer) -> Permit:
@@ -243,6 +256,8 @@ class Doors:
             "new_key": [name for name in both if now[name].key != self._clients[name].key],
             "permitted": [name for name in both if now[name].permissions != self._clients[name].permissions],
         }
+        fingerprints = {name: client.key.fingerprint for name, client in (self._clients | now).items()}
+        self._watch.keys_changed({what: [(n, fingerprints[n]) for n in names] for what, names in changes.items()})
         told = {what: ",".join(names) for what, names in changes.items() if names}
         if told:
             event(self._log, logging.INFO, "enrolled clients changed", **told)
@@ -269,6 +284,9 @@ class Doors:
 
     def _log_refusals(self) -> None:
         refusals, uncounted = self.doorkeeper.take_refusals()
+        for refusal in refusals:
+            self._watch.handshake_refused(refusal.key, refusal.address, refusal.why)
+        self._watch.refusals_uncounted(uncounted)
         notes_left = _NOTES_AT_ONCE
         for line in self._refusal_log.lines(refusals, time.monotonic(), uncounted=uncounted):
             event(self._log, logging.WARNING, line.sentence, **line.fields)

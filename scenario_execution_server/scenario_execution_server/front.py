@@ -33,6 +33,7 @@ from scenario_execution_server.launcher import Exit, ExitReason, Handle, Launche
 from scenario_execution_server.legacy import LegacyDialect
 from scenario_execution_server.sessions import NumberedDialect, Parts, Session, SessionKey, SessionTable
 from scenario_execution_server.signals import raised
+from scenario_execution_server.watch import Watch
 from scenario_execution_server.worker.channel import ChannelError, FrontChannel
 from scenario_execution_server.worker.origin import Origin, marked
 
@@ -45,6 +46,8 @@ _HELLO_LIMIT_BYTES = 64 * 1024  # a HELLO is a few hundred bytes, and it is all 
 _LEGACY_LIMIT_BYTES = 1024 * 1024  # version 1 requests are unpacked here; theirs are a few kilobytes
 _TAIL_CHARACTERS = 2000  # of a lost worker's last output, in the sentence about its end
 _PROGRAM = "scenario_execution_server"
+_FOR_FRONT = frozenset(map(wire.beginning_of, wire.FOR_FRONT))
+VISITOR = "se-remote "  # how programs that only look call themselves; a server that serves --once waits for a scenario
 
 
 class FrontWorker:
@@ -82,10 +85,17 @@ class Front:
         launcher: Where workers come from; started before any socket was.
         signals_fd: Becomes readable for each signal that asks to stop.
         log: One line per event.
+        watch: Is told what happens, for the audit log and the control socket.
     """
 
     def __init__(
-        self, settings: ServerSettings, doors: Doors, launcher: Launcher, signals_fd: int, log: logging.Logger
+        self,
+        settings: ServerSettings,
+        doors: Doors,
+        launcher: Launcher,
+        signals_fd: int,
+        log: logging.Logger,
+        watch: Watch | None = None,
     ) -> None:
         self._settings = settings
         self._doors = doors
@@ -93,6 +103,8 @@ class Front:
         self._signals_fd = signals_fd
         self._log = log
         self._sessions: SessionTable[FrontWorker] = SessionTable(limit=settings.max_sessions)
+        self._watch = watch or Watch()
+        self._watch.look_at(self._sessions)
         self._poller = zmq.Poller()
         self._workers: dict[int, FrontSession] = {}  # by the descriptor that is polled
         self._launcher_fds: set[int] = set()
@@ -119,6 +131,9 @@ class Front:
         for listener in self._doors.listeners:
             self._poller.register(listener.socket, zmq.POLLIN)
         self._poller.register(self._signals_fd, zmq.POLLIN)
+        watched = self._watch.fileno()
+        if watched is not None:
+            self._poller.register(watched, zmq.POLLIN)
         doors = {listener.socket: listener for listener in self._doors.listeners}
         while not self._is_done():
             self._watch_launcher()
@@ -128,6 +143,8 @@ class Front:
                     self._serve_door(doors[ready])
                 elif ready == self._signals_fd:
                     self._signalled()
+                elif ready == watched:
+                    self._watch.serve()
                 elif ready in self._workers:
                     self._serve_worker(self._workers[ready], int(events))
                 else:
@@ -198,10 +215,12 @@ class Front:
         dialect = NumberedDialect(frame.session, now_s, self._welcome)
         why = incompatible(hello.versions, self._welcome.versions)
         if why is not None:
+            self._watch.session_refused(peer, RefusalCode.VERSION.value, why)
             self._send(listener, route, [_refusal(frame.session, RefusalCode.VERSION, why)])
             return
         session = self._open(listener, route, peer, (peer.identity, frame.session), dialect, hello.program)
         if isinstance(session, messages.Refused):
+            self._watch.session_refused(peer, session.code, session.text)
             self._send(listener, route, [_refusal(frame.session, RefusalCode(session.code), session.text)])
         else:
             self._continue(session, listener, route, frame)
@@ -243,6 +262,7 @@ class Front:
         if session is None and bodies:  # a heartbeat, a reset of nothing and what is no request need no worker
             opened = self._open(listener, route, peer, key, dialect, "version 1 client")
             if isinstance(opened, messages.Refused):
+                self._watch.session_refused(peer, opened.code, opened.text)
                 replies = dialect.farewell(opened.code, opened.text)
             else:
                 session = opened
@@ -301,7 +321,8 @@ class Front:
         )  # fmt: skip
         self._sessions.add(session)
         self._renew_permit(session)  # the worker's first message, before anything of its client
-        self._had_session = True
+        self._had_session = self._had_session or not program.startswith(VISITOR)
+        self._watch.session_opened(session, program)
         self._log.info(
             "session opened session=%s client=%s from=%s program=%r", name, peer.name, peer.address, program[:80]
         )
@@ -349,6 +370,7 @@ class Front:
         self._unwatch_worker(session)
         session.worker.channel.close()
         self._sessions.remove(session)
+        self._watch.session_ended(session, reason)
         self._log.info(
             "session ended session=%s reason=%s exit=%s client=%s seconds=%.1f detail=%r",
             session.name, reason, ended.reason.value, session.peer.name,
@@ -381,11 +403,24 @@ class Front:
             pass
 
     def _deliver(self, session: FrontSession, body: bytes) -> None:
+        if body[:2] in _FOR_FRONT:
+            self._hear(session, body)
+            return
         if isinstance(session.dialect, LegacyDialect):
             for answer in session.dialect.answers(body):
                 self._to_worker(session, Origin.CLIENT, answer)
         for parts in session.dialect.deliver(body):
             self._send(session.door, session.route, parts)
+
+    def _hear(self, session: FrontSession, body: bytes) -> None:
+        """Take what a worker says to the front alone."""
+        try:
+            told = wire.decode(body, wire.FOR_FRONT, plain=True)
+        except wire.WireError as error:
+            self._log.error("worker misbehaves session=%s why=%r", session.name, str(error))
+            return
+        for message in told:
+            self._watch.told_by_worker(session, message)
 
     def _to_worker(self, session: FrontSession, origin: Origin, body: bytes | memoryview) -> None:
         try:
@@ -405,6 +440,7 @@ class Front:
     def _do_chores(self, now_s: float) -> None:
         self._next_chores_s = now_s + _CHORES_EVERY_S
         self._doors.check()
+        self._watch.tick()
         if now_s >= self._next_refresh_s:
             self._next_refresh_s = now_s + _REFRESH_EVERY_S
             self._doors.refresh()
@@ -487,6 +523,7 @@ class Front:
             self._log.debug("message dropped route=%s why=%s", route.hex(), error)
 
     def _complain(self, peer: Any, what: str) -> None:
+        self._watch.session_refused(peer, RefusalCode.PROTOCOL.value, what)
         self._log.warning("bad input client=%s from=%s what=%r", peer.name, peer.address, what)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import py_trees
 from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker.channel import WorkerChannel
 from scenario_execution_server.worker.conversation import Conversation, ConversationOver
+from scenario_execution_server.worker.deeds import Deeds
 from scenario_execution_server.worker.files import Files
 from scenario_execution_server.worker.handles import Handles
 from scenario_execution_server.worker.outputs import Outputs
@@ -39,7 +41,9 @@ def main(channel: socket.socket, session: str, folder: Path) -> int:
     runner = Runner(conversation, handles)
     files = Files(conversation, folder)
     is_heard = False
+    deeds = Deeds()
     try:
+        conversation.say(messages.Started(pid=os.getpid()))
         while True:
             call = conversation.next_call(runner.wait_s())
             if isinstance(call, messages.EndSession):
@@ -51,7 +55,10 @@ def main(channel: socket.socket, session: str, folder: Path) -> int:
             if isinstance(call, messages.Mount):
                 conversation.say(files.mount(call))
                 continue
-            results = [runner.carry_out(files.translated(call))] if call is not None else runner.go_on()
+            results = [runner.carry_out(call)] if call is not None else runner.go_on()
+            deed = deeds.of(call, results) if call is not None else None
+            if deed is not None:
+                conversation.say(deed)
             outputs.flush()  # what a call printed arrives before its result
             files.collect_after(call, results)
             for result in results:
