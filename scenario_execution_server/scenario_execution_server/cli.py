@@ -15,16 +15,21 @@ from typing import Any
 import click
 
 from scenario_execution_keys.errors import KeysError
+from scenario_execution_keys.keypair import KeyPair
+from scenario_execution_keys.paths import resolve_keys_dir
 from scenario_execution_keys.store import KeyStore
+from scenario_execution_server.audit_file import AuditFile, default_audit_path
 from scenario_execution_server.config import LOG_LEVELS, Group, Option, ServerSettings, options
+from scenario_execution_server.control import ControlSocket, runtime_folder
 from scenario_execution_server.doors import Doors, raise_descriptor_limit
-from scenario_execution_server.errors import ServerError, SettingsError, WorkersError
+from scenario_execution_server.errors import ControlError, ServerError, SettingsError, WorkersError
 from scenario_execution_server.front import Front
 from scenario_execution_server.journal import Logging, announce, event
 from scenario_execution_server.key_cli import main
 from scenario_execution_server.launcher import LauncherError, LocalLauncher, PreloadError
 from scenario_execution_server.readiness import Readiness
 from scenario_execution_server.signals import StopSignals
+from scenario_execution_server.watch import Watch
 from scenario_execution_server.worker.processes import UnsupportedPlatformError
 
 __all__ = ["main", "serve"]
@@ -130,13 +135,49 @@ def run(settings: ServerSettings) -> int:
         launcher = stack.enter_context(contextlib.closing(start_launcher(Path(base))))
         signals = stack.enter_context(StopSignals())
         raise_descriptor_limit()
-        doors = stack.enter_context(Doors.open(settings, store, server_pair, log))
+        watch = Watch(facts_of(settings, server_pair, Path(base)), audit_file(settings, log))
+        stack.callback(watch.close)
+        doors = stack.enter_context(Doors.open(settings, store, server_pair, log, watch))
+        watch.facts["endpoints"] = [listener.description.rpartition(" (")[0] for listener in doors.listeners]
         if settings.exposed:
             event(log, logging.WARNING, "anybody who reaches this server can run programs as this user (--insecure)")
         announce(log, "listening on " + ", ".join(listener.description for listener in doors.listeners))
+        open_control(watch, log)
+        watch.started()
         readiness.announce()
         stack.callback(readiness.stopping)
-        return Front(settings, doors, launcher, signals.fileno(), log).run()
+        return Front(settings, doors, launcher, signals.fileno(), log, watch).run()
+
+
+def facts_of(settings: ServerSettings, server_pair: KeyPair | None, folder: Path) -> dict[str, Any]:
+    """What `se-server status` tells and what does not change while the server runs."""
+    return {
+        "version": version("scenario-execution-server"),
+        "endpoints": [],
+        "server_key": server_pair.public.fingerprint if server_pair is not None else None,
+        # A server that does not pass it does not come so far; without CURVE there is no door to try.
+        "self_test": "passed" if settings.curve else "not needed, there is no encrypted door",
+        "max_sessions": settings.max_sessions,
+        "watchdog_s": settings.watchdog_s,
+        "keys": str(resolve_keys_dir(settings.keys_dir)),
+        "folder": str(folder),
+    }
+
+
+def audit_file(settings: ServerSettings, log: logging.Logger) -> AuditFile | None:
+    """The audit log that the settings ask for."""
+    if settings.no_audit:
+        return None
+    path = settings.audit_log.expanduser().absolute() if settings.audit_log is not None else default_audit_path()
+    return AuditFile(path, lambda sentence: event(log, logging.WARNING, sentence))
+
+
+def open_control(watch: Watch, log: logging.Logger) -> None:
+    """Let the owner ask this server; without that, it serves all the same."""
+    try:
+        watch.control = ControlSocket(runtime_folder(), watch.answer)
+    except ControlError as error:
+        event(log, logging.WARNING, "`se-server status` cannot ask this server", why=error.what, next=error.mend)
 
 
 def start_launcher(base: Path) -> LocalLauncher:
