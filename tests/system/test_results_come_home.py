@@ -186,6 +186,25 @@ def test_a_folder_of_the_clients_that_is_a_link_is_not_written_through(
     assert any("sub/x" in line and line.startswith("ERROR") for line in outcome.said), outcome.output
 
 
+def test_the_clients_output_directory_in_any_argument_or_value_means_the_one_that_stands_for_it(
+    server: ServerProcess, run: Run, tmp_path: Path
+) -> None:
+    place = here(tmp_path)
+    there = f' with:\n            remote("{server.endpoint}", files: "copy")\n'
+    text = whole(
+        f'        probe_values("{place}/given", text: "{place}", words: ["{place}/in/a/list"])' + there,
+        f'        run_process("touch {place}/made")' + there,
+        f'        run_process("echo said {place} --to={place}/made {place}ward")' + there,
+    )
+    outcome = run(text, "-o", str(place), whole=True)
+    assert outcome.code == 0, outcome.output
+    assert tree(place) == ["given", "made"]
+    assert f"INFO said {place} --to={place}/made {place}ward" in outcome.said
+    given = (place / "given").read_text()
+    assert given.count("session-") == 2 and str(place) not in given
+    assert "session-" not in outcome.output
+
+
 BIG = "f = (out / 'big').open('wb'); [f.write(os.urandom(1 << 20)) for _ in range(64)]; f.close()"
 
 

@@ -49,10 +49,17 @@ class Conversation:
         self._answers: dict[int, messages.Answer] = {}
         self._tickets = itertools.count(1)
         self._diverted: dict[type, Callable[[Any], None]] = {}
+        self._heard: Callable[[Any], Any] = _unchanged
+        self._said: Callable[[Any], Any] = _unchanged
 
     def divert(self, takers: Mapping[type, Callable[[Any], None]]) -> None:
         """Hand messages of these types to their takers at once, and not to who waits for a call. They must be quick."""
         self._diverted.update(takers)
+
+    def translate(self, heard: Callable[[Any], Any], said: Callable[[Any], Any]) -> None:
+        """Put each answer that is *heard* and each message that is *said* from now on into other words. Calls are left
+        to who carries them out, as one may change what the next one means."""
+        self._heard, self._said = heard, said
 
     def say(self, message: Any) -> None:
         """Send one message to the client; from any thread. What the worker printed before goes out before it.
@@ -64,7 +71,7 @@ class Conversation:
 
     def say_all(self, several: Iterable[Any]) -> None:
         """Send several messages at once; see :meth:`say`."""
-        payload = wire.encode_all(several, self._foreign)
+        payload = wire.encode_all([self._said(message) for message in several], self._foreign)
         try:
             self._channel.send(payload)
         except ChannelBrokenError:
@@ -157,6 +164,10 @@ class Conversation:
                 self._diverted[type(message)](message)
             elif isinstance(message, messages.Answer):
                 if message.ticket in self._asked:
-                    self._answers[message.ticket] = message
+                    self._answers[message.ticket] = self._heard(message)
             else:
                 self._calls.append(message)
+
+
+def _unchanged(message: Any) -> Any:
+    return message

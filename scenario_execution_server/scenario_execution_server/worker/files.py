@@ -30,6 +30,7 @@ class Files:
     def __init__(self, conversation: Conversation, folder: Path) -> None:
         self._places = Places(folder)
         self._courier = Courier(conversation)
+        conversation.translate(self._places.translated, self._places.told)
         self._is_copying = False
         os.chdir(self._places.work)
         os.environ["PWD"] = str(self._places.work)  # shells and some programs believe it
@@ -50,7 +51,7 @@ class Files:
         )  # fmt: skip
 
     def translated(self, call: Any) -> Any:
-        """*call* as it is meant here."""
+        """*call* as it is meant here, now that all before it are carried out."""
         return self._places.translated(call)
 
     def collect_after(self, call: Any, results: Sequence[Any]) -> None:

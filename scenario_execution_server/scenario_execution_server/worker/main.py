@@ -55,7 +55,7 @@ def main(channel: socket.socket, session: str, folder: Path) -> int:
             if isinstance(call, messages.Mount):
                 conversation.say(files.mount(call))
                 continue
-            results = [runner.carry_out(call)] if call is not None else runner.go_on()
+            results = [runner.carry_out(files.translated(call))] if call is not None else runner.go_on()
             deed = deeds.of(call, results) if call is not None else None
             if deed is not None:
                 conversation.say(deed)

@@ -6,12 +6,14 @@ from __future__ import annotations
 import hmac
 import os
 import stat
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from scenario_execution_remote.files.names import OWN_PREFIX
 from scenario_execution_remote.protocol import messages
+from scenario_execution_server.worker.path_map import PathMap
 
 _FOLDER_VALUES = ("input_dir", "output_dir")  # keyword arguments of setup() that are paths
 
@@ -29,6 +31,7 @@ class Places:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._mounts: dict[str, Path] = {}  # client's folder -> the one that stands for it
+        self._map = PathMap()
         self.work = folder / "work"
         self.work.mkdir(exist_ok=True)
 
@@ -39,11 +42,19 @@ class Places:
         place = self._folder / f"output-{call.mount}"
         place.mkdir(exist_ok=True)
         self._mounts[call.path] = place
+        self._map.add(call.path, str(place))
         return place
 
     def translated(self, call: Any) -> Any:
-        """*call* with the client's folders replaced by those that stand for them."""
-        if not self._mounts or not isinstance(call, (messages.Create, messages.Setup)):
+        """What the client says, with its folders replaced by those that stand for them."""
+        if not self._mounts:
+            return call
+        if isinstance(call, (messages.Tick, messages.Execute)):
+            arguments = self._map.inward(call.arguments)
+            return call if arguments is call.arguments else replace(call, arguments=arguments)
+        if isinstance(call, messages.Answer):
+            return replace(call, value=self._map.inward(call.value))
+        if not isinstance(call, (messages.Create, messages.Setup)):
             return call
         there = call.directories
         call = replace(
@@ -54,8 +65,35 @@ class Places:
         )
         if isinstance(call, messages.Setup):
             mapped = {name: self._here(call.values[name]) for name in _FOLDER_VALUES if name in call.values}
-            call = replace(call, values=call.values | mapped)
-        return call
+            return replace(call, values=self._map.inward(call.values) | mapped)
+        return replace(call, init_arguments=self._map.inward(call.init_arguments))
+
+    def told(self, message: Any) -> Any:
+        """What the worker says, with the session's folders replaced by those of the client that they stand for."""
+        if not self._mounts:
+            return message
+        outward = self._map.outward
+        if isinstance(message, messages.Ticked):
+            return message if message.result is None else replace(message, result=self.told(message.result))
+        if isinstance(message, messages.Result):
+            return replace(
+                message, feedback=outward(message.feedback), value=outward(message.value),
+                nodes=outward(message.nodes), fault=None if message.fault is None else self._told(message.fault),
+            )  # fmt: skip
+        if isinstance(message, messages.Write):
+            return replace(message, value=outward(message.value))
+        if isinstance(message, (messages.Log, messages.Feedback)):
+            return replace(message, text=outward(message.text))
+        if isinstance(message, messages.Output):
+            text = message.data.decode("utf-8", "surrogateescape")
+            return replace(message, data=outward(text).encode("utf-8", "surrogateescape"))
+        return message
+
+    def _told(self, fault: messages.Fault) -> messages.Fault:
+        outward = self._map.outward
+        return replace(
+            fault, text=outward(fault.text), message=outward(fault.message), arguments=outward(fault.arguments)
+        )
 
     def _here(self, path: Any) -> Any:
         """Where *path* of the client is in this session; made, as it exists on the client. Else as it is."""
@@ -67,7 +105,8 @@ class Places:
                 if ".." in below:
                     continue
                 found = place.joinpath(*below)
-                found.mkdir(parents=True, exist_ok=True)
+                with suppress(OSError):  # whoever wants to write there hears of it
+                    found.mkdir(parents=True, exist_ok=True)
                 return str(found)
         return path
 
