@@ -134,7 +134,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
 
     def update(self) -> Status:
         """One tick of the remote action, if its result comes within this tick's share of waiting; else RUNNING."""
-        session = self._require_session()
+        session = self._session or self._require_session()
         tick = RUN.budget.enter(self.number, time.monotonic())
         session.waves.enter(self, tick)
         awaited = self._awaited
@@ -213,7 +213,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
     def can_follow(self) -> bool:
         """Whether this node may be ticked along with one that comes before it."""
         return (
-            self.status == Status.RUNNING
+            self.status is Status.RUNNING
             and not self._is_solo
             and self._arguments is None
             and (self._awaited is None or self._awaited.has_left_running(self.number))
@@ -325,6 +325,16 @@ class RemoteAction(RemoteNode):
     def __init__(self, local: Any, settings: RemoteSettings) -> None:
         super().__init__(local.name)
         self._take_place_of(local, settings)
+
+    def tick(self) -> Iterator[py_trees.behaviour.Behaviour]:
+        """Tick the action on the server; what py_trees' own tick() does besides, it does there."""
+        if self.status is not Status.RUNNING:
+            self.initialise()
+        new_status = self.update()
+        if new_status is not Status.RUNNING:
+            self.stop(new_status)
+        self.status = new_status
+        yield self
 
 
 class RemoteSubtree(RemoteNode, py_trees.composites.Sequence):

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The running connection for one session: one thread that owns the socket, and calls that anybody may wait for."""
+"""The running connection for one session: calls that anybody may wait for, and one thread that listens meanwhile.
+
+Who waits for an answer listens in that thread's place: a tick then costs no change of threads, each of which would cost
+as much as the rest. One lock says whose turn it is to touch the socket. After each turn nothing is left in the socket,
+or the link's thread is woken: its descriptor tells of news only once.
+"""
 
 from __future__ import annotations
 
 import itertools
-import os
+import math
 import secrets
+import select
 import socket
 import threading
 import time
@@ -19,6 +25,7 @@ from .courtesies import error_for, hello
 from .endpoint import Endpoint
 from .errors import NotEnrolledError, RemoteError, RemoteProtocolError, SessionLostError
 from .inbox import Inbox, Sink
+from .pending import Pending
 from .protocol import messages, wire
 from .protocol.client import ClientSession, Delivered, Event, Opened, Over
 from .protocol.frames import SESSION_ID_BYTES
@@ -28,48 +35,11 @@ from .transport import Connection, LinkChange, connect
 _PROGRAM = "scenario_execution"
 # While a file is on its way home, the result of the action that wrote it waits for it.
 _SIGNS_OF_LIFE = (messages.Alive, messages.Artifact, messages.Chunk)
+_READ, _NOBLOCK = int(zmq.POLLIN), int(zmq.NOBLOCK)  # plain numbers: an enum's arithmetic costs more than the call
+_TURN_MESSAGES = 64  # taken by the link's thread before others have their turn
 _CLOSE_LINGER_S = 1.0  # for the last frame, a BYE, to leave this machine after the link is closed
 
-
-class Pending:
-    """A call on its way. ``result`` or ``error`` is set once it is done."""
-
-    def __init__(self, call: Any) -> None:
-        self.call = call
-        self.sent_s = time.monotonic()
-        self.result: messages.Result | messages.Ticked | None = None
-        self.error: RemoteError | None = None
-        self._done = threading.Event()
-        self._late: list[Callable[[messages.Result | messages.Ticked], None]] = []
-
-    @property
-    def is_done(self) -> bool:
-        """Whether there is a result or an error."""
-        return self._done.is_set()
-
-    def wait(self, timeout_s: float | None) -> bool:
-        """Wait until done; None waits without limit. Returns whether it is."""
-        return self._done.wait(timeout_s)
-
-    def abandon(self, late: Callable[[messages.Result | messages.Ticked], None]) -> None:
-        """Nobody waits any more: *late* gets the result, once, when it comes; in the link's thread, or at once."""
-        self._late.append(late)
-        if self.is_done:
-            self._tell_late()
-
-    def finish(self, result: messages.Result | messages.Ticked | None, error: RemoteError | None) -> None:
-        """Set the outcome; for the link's thread."""
-        self.result, self.error = result, error
-        self._done.set()
-        self._tell_late()
-
-    def _tell_late(self) -> None:
-        while self._late and self.result is not None:
-            try:
-                late = self._late.pop()
-            except IndexError:  # the other thread was quicker
-                return
-            late(self.result)
+__all__ = ["Link", "Pending"]
 
 
 class Link:
@@ -101,6 +71,18 @@ class Link:
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
         self._abort_in, self._abort_out = socket.socketpair()
+        self._turn = threading.Lock()  # whose turn it is to touch machine, inbox and socket
+        self._lead = threading.Lock()  # held by who listens in the thread's place
+        self._is_led = False
+        self._is_finished = False  # nothing more is to be sent or received
+        self._connection: Connection | None = None  # while others than the thread may use it
+        self._socket_fd = -1
+        self._sleeps_until_s = 0.0
+        self._watch = select.epoll()  # what the thread waits for; not for data while somebody else listens
+        self._ears = select.poll()  # what is waited for in its place: data, and the bell
+        self._bell_in, self._bell_out = socket.socketpair()
+        self._bell_in.setblocking(False)
+        self._bell_out.setblocking(False)
         self._deadline_s = 0.0
         self._inbox = Inbox(sink, self._finish, lambda body: self._machine.send(body))
         self._machine = ClientSession(
@@ -156,11 +138,11 @@ class Link:
         """Hand out what comes behind the last step."""
         if self._inbox.is_paused:
             self._inbox.go_on()
-            self._wake()
+            self._speak()
 
     def _call(self, calls: list[Any]) -> Pending:
         body = b"".join(wire.encode(call, self._sink.foreign) for call in calls)
-        made = [Pending(call) for call in calls]
+        made = [Pending(call, self._listen) for call in calls]
         with self._lock:
             if self.failure is not None:
                 for one in made:
@@ -168,7 +150,7 @@ class Link:
                 return made[-1]
             self._pending.update((one.call.call, one) for one in made)
             self._outbox.append(body)
-        self._wake()
+        self._speak()
         return made[-1]
 
     def post(self, body: bytes | None) -> None:
@@ -206,89 +188,180 @@ class Link:
             pass
         self._wake()
 
-    # -- the thread --------------------------------------------------------------------------------
+    # -- in whose turn it is -----------------------------------------------------------------------
 
-    def _wake(self) -> None:
+    def _speak(self) -> None:
+        """Send what is due, in this thread if nobody else has the turn."""
+        if self._connection is None or not self._turn.acquire(blocking=False):
+            self._wake()
+            return
         try:
-            self._wake_out.send(b"x")
-        except OSError:  # full: the thread is going to wake up anyway; closed: the session is over
-            pass
+            self._take_turn(until_s=0.0)
+        finally:
+            self._turn.release()
+
+    def _listen(self, pending: Pending, timeout_s: float | None) -> None:
+        """Wait for *pending*, and do the listening meanwhile, if nobody else does it but the thread."""
+        until_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        if self._connection is not None and self._lead.acquire(blocking=False):
+            try:
+                if self._connection is not None:  # the thread closes nothing before it has the lead
+                    self._listen_until(pending, until_s)
+            finally:
+                self._lead.release()
+        if not pending.is_done:
+            pending.wait_for_another(None if timeout_s is None else max(0.0, until_s - time.monotonic()))
+
+    def _listen_until(self, pending: Pending, until_s: float) -> None:
+        self._is_led = True
+        self._watch.modify(self._socket_fd, 0)
+        try:
+            while not (pending.is_done or self._is_finished):
+                left_s = until_s - time.monotonic()
+                if left_s <= 0.0:
+                    return
+                is_endless = left_s == math.inf
+                for fd, _ in self._ears.poll(None if is_endless else math.ceil(left_s * 1000)):
+                    if fd != self._socket_fd:
+                        _empty(self._bell_in)
+                if not pending.is_done and self._turn.acquire(timeout=-1 if is_endless else max(left_s, 0.0)):
+                    try:
+                        self._take_turn(until_s, pending)
+                    finally:
+                        self._turn.release()
+        finally:
+            self._is_led = False
+            self._watch.modify(self._socket_fd, select.EPOLLIN)
+
+    def _take_turn(self, until_s: float, pending: Pending | None = None) -> None:
+        """Send and receive for another thread than the link's, until *pending* is done or the time has come.
+
+        A KeyboardInterrupt may come at any point in here, as in all of the tree's code. What it tears apart is one
+        message of a run that is being given up.
+        """
+        connection = self._connection
+        if connection is None or self._is_finished:
+            return
+        try:
+            is_over = self._exchange(connection, lambda: time.monotonic() >= until_s or (
+                pending is not None and pending.is_done
+            ))  # fmt: skip
+        except Exception as error:  # noqa: BLE001 - as at the thread's top: whoever waits has to be told
+            self._fail(self._own_fault(error))
+            is_over = True
+        if is_over or self._machine.next_deadline_s() < self._sleeps_until_s:
+            self._is_finished = self._is_finished or is_over
+            self._wake()
+
+    def _exchange(self, connection: Connection, is_enough: Callable[[], bool]) -> bool:
+        """Send what is due and receive what is there; what is not received is left to the thread, which is woken.
+
+        Returns:
+            Whether the session is over.
+        """
+        machine, socket = self._machine, connection.socket
+        while True:
+            self._inbox.hand_out()
+            while self._outbox:
+                body = self._outbox.popleft()
+                if body is None:
+                    machine.end()
+                else:
+                    machine.send(body)
+            self._transmit(connection)
+            if not int(socket.getsockopt(zmq.EVENTS)) & _READ:
+                return False
+            if is_enough():
+                self._wake()
+                return False
+            if self._digest(machine.receive(socket.recv(_NOBLOCK), time.monotonic())):
+                self._transmit(connection)
+                return True
+
+    def _transmit(self, connection: Connection) -> None:
+        """Hand to ZeroMQ what the machine wants sent; its descriptor tells when it takes more."""
+        outgoing = self._machine.outgoing
+        while outgoing:
+            try:
+                connection.socket.send(outgoing[0], _NOBLOCK)
+            except zmq.Again:
+                return
+            outgoing.popleft()
+
+    # -- the thread --------------------------------------------------------------------------------
 
     def _run(self) -> None:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         connection: Connection | None = None
+        failure: RemoteError = SessionLostError(self.endpoint.text, silent_for_s=0.0, why="the link was closed")
         try:
             connection = connect(
                 self.endpoint, own=self._security.own, server_key=self._security.server_key,
                 deadline_s=self._deadline_s, context=context, silence_s=self._lost_after_s,
                 abort_fd=self._abort_in.fileno(), on_refused=self._wait_for_approval,
             )  # fmt: skip
-            self._machine.start(time.monotonic())
             self._converse(connection)
         except RemoteError as error:
-            self._fail(error)
+            failure = error
         except Exception as error:  # noqa: BLE001 - the thread's top: whoever waits has to be told
-            self._fail(RemoteProtocolError(f"the link to {self.endpoint} broke by a fault of its own: {error!r}"))
+            failure = self._own_fault(error)
         finally:
-            self._fail(SessionLostError(self.endpoint.text, silent_for_s=0.0, why="the link was closed"))
+            with self._turn:
+                self._connection, self._is_finished = None, True
+                self._fail(failure)
+            self._ring()
+            self._lead.acquire()  # for good: nobody may listen to what is closed now
             if connection is not None:
                 connection.close(linger_s=_CLOSE_LINGER_S)
             context.destroy(linger=int(_CLOSE_LINGER_S * 1000))
-            for end in (self._wake_in, self._wake_out, self._abort_in, self._abort_out):
+            ends = (self._wake_in, self._wake_out, self._abort_in, self._abort_out, self._bell_in, self._bell_out)
+            for end in (*ends, self._watch):
                 end.close()
             self._over.set()
+
+    def _own_fault(self, error: Exception) -> RemoteError:
+        return RemoteProtocolError(f"the link to {self.endpoint} broke by a fault of its own: {error!r}")
 
     def _wait_for_approval(self, refused: NotEnrolledError) -> None:
         text = f"{refused} (waiting for that for as long as setup_timeout allows)"
         self._sink.log(messages.Log(level="warning", text=text))
 
     def _converse(self, connection: Connection) -> None:
-        poller = zmq.Poller()
-        poller.register(connection.monitor, zmq.POLLIN)
-        poller.register(self._wake_in, zmq.POLLIN)
-        poller.register(self._abort_in, zmq.POLLIN)
-        machine, events = self._machine, 0
-        while not self._digest(machine.tick(time.monotonic())):
-            is_stuck = not self._transmit(connection)
-            wanted = zmq.POLLIN | (zmq.POLLOUT if is_stuck else 0)
-            if wanted != events:
-                poller.register(connection.socket, wanted)
-                events = wanted
-            wait_s = max(0.0, machine.next_deadline_s() - time.monotonic())
-            ready = dict(poller.poll(int(wait_s * 1000) + 1))
-            if self._abort_in.fileno() in ready:
-                return
-            if self._wake_in.fileno() in ready:
-                self._take_outbox()
-            if connection.monitor in ready and not self._notice(connection):
-                return
-            if connection.socket in ready and self._receive(connection):
-                self._transmit(connection)
-                return
+        machine, watch = self._machine, self._watch
+        self._socket_fd, monitor_fd = (int(one.getsockopt(zmq.FD)) for one in (connection.socket, connection.monitor))
+        for fd in (self._socket_fd, self._bell_in.fileno()):
+            self._ears.register(fd, select.POLLIN)
+        wake_fd, abort_fd = self._wake_in.fileno(), self._abort_in.fileno()
+        for fd in (self._socket_fd, monitor_fd, wake_fd, abort_fd):
+            watch.register(fd, select.EPOLLIN)
+        machine.start(time.monotonic())
+        self._connection = connection
+        ready = {monitor_fd: 0}  # what has happened already is not told by the descriptor
+        while abort_fd not in ready:
+            if wake_fd in ready:
+                _empty(self._wake_in)
+            with self._turn:
+                if monitor_fd in ready and not self._notice(connection):
+                    return
+                turn = _Turn()
+                if self._is_finished or self._exchange(connection, turn.is_up):
+                    return
+                if turn.left and self._digest(machine.tick(time.monotonic())):
+                    return
+                if machine.outgoing and self._exchange(connection, lambda: True):
+                    return
+                self._sleeps_until_s = machine.next_deadline_s()
+            if self._is_led:
+                self._ring()
+            ready = dict(watch.poll(max(0.0, self._sleeps_until_s - time.monotonic())))
 
-    def _take_outbox(self) -> None:
-        try:
-            os.read(self._wake_in.fileno(), 4096)
-        except BlockingIOError:
-            pass
-        self._inbox.hand_out()
-        while self._outbox:
-            body = self._outbox.popleft()
-            if body is None:
-                self._machine.end()
-            else:
-                self._machine.send(body)
+    def _wake(self) -> None:
+        """Have the thread look."""
+        _poke(self._wake_out)
 
-    def _transmit(self, connection: Connection) -> bool:
-        """Hand to ZeroMQ what the machine wants sent. Returns False if the socket takes no more for now."""
-        outgoing = self._machine.outgoing
-        while outgoing:
-            try:
-                connection.socket.send(outgoing[0], zmq.NOBLOCK)
-            except zmq.Again:
-                return False
-            outgoing.popleft()
-        return True
+    def _ring(self) -> None:
+        """Have whoever listens in the thread's place look."""
+        _poke(self._bell_out)
 
     def _notice(self, connection: Connection) -> bool:
         """Digest what happened to the connection. Returns whether to go on."""
@@ -301,16 +374,6 @@ class Link:
                 self._fail(event.error)
                 return False
         return True
-
-    def _receive(self, connection: Connection) -> bool:
-        """Digest what has arrived. Returns whether the session is over."""
-        while True:
-            try:
-                data = connection.socket.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                return False
-            if self._digest(self._machine.receive(data, time.monotonic())):
-                return True
 
     def _digest(self, events: list[Event]) -> bool:
         for event in events:
@@ -350,3 +413,28 @@ class Link:
         for pending in waiting:
             pending.finish(None, self.failure)
         self._opened.set()
+
+
+class _Turn:
+    """So many messages, before others have their turn."""
+
+    def __init__(self) -> None:
+        self.left = _TURN_MESSAGES
+
+    def is_up(self) -> bool:
+        self.left -= 1
+        return self.left <= 0
+
+
+def _poke(end: socket.socket) -> None:
+    try:
+        end.send(b"x")
+    except OSError:  # full: the other side is going to look anyway; closed: the session is over
+        pass
+
+
+def _empty(end: socket.socket) -> None:
+    try:
+        end.recv(4096)
+    except BlockingIOError:
+        pass
