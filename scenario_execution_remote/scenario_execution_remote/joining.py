@@ -17,9 +17,10 @@ from .endpoint import Endpoint
 from .errors import HandshakeError, InvitationError, NotEnrolledError, RemoteProtocolError, ServerUnreachableError
 from .protocol import messages, wire
 from .protocol.frames import SESSION_ID_BYTES, Frame, FrameError, Kind, decode_frame
-from .transport import connect
+from .transport import Connection, connect
 
 CONNECT_S = 10.0  # per endpoint; a person waits for it, and a machine on a bad link needs a few seconds
+NOTICED_S = 1.5  # a server takes notice of a new invitation within a second
 ANSWER_S = 10.0  # the server writes two files; its disk may be busy
 
 Context = zmq.Context[zmq.Socket[bytes]]
@@ -73,10 +74,7 @@ def check_admitted(endpoint: Endpoint, own: KeyPair, server: PublicKey, context:
 
 def _enrol(endpoint: Endpoint, invitation: Invitation, key: PublicKey, context: Context) -> str:
     """Hand *key* over; returns the name that it is enrolled under."""
-    deadline_s = time.monotonic() + CONNECT_S
-    connection = connect(
-        endpoint, own=invitation.pair, server_key=invitation.server, deadline_s=deadline_s, context=context
-    )
+    connection = _come_in(endpoint, invitation, context)
     try:
         program = f"se-remote with scenario-execution-remote {version('scenario-execution-remote')}"
         body = wire.encode(messages.Enrol(program=program, key=key.z85))
@@ -87,6 +85,19 @@ def _enrol(endpoint: Endpoint, invitation: Invitation, key: PublicKey, context: 
         return _answer(endpoint, connection.socket.recv())
     finally:
         connection.close()
+
+
+def _come_in(endpoint: Endpoint, invitation: Invitation, context: Context) -> Connection:
+    own, server = invitation.pair, invitation.server
+    try:
+        deadline_s = time.monotonic() + CONNECT_S
+        return connect(endpoint, own=own, server_key=server, deadline_s=deadline_s, context=context)
+    except NotEnrolledError:
+        # Perhaps it was pasted before the server has looked at its files again.
+        deadline_s = time.monotonic() + NOTICED_S
+        return connect(
+            endpoint, own=own, server_key=server, deadline_s=deadline_s, context=context, on_refused=lambda _error: None
+        )
 
 
 def _answer(endpoint: Endpoint, data: bytes) -> str:

@@ -66,6 +66,7 @@ class Doors:
         self._refusal_log = RefusalLog(store.command)
         self._pending = PendingKeys(store)
         self._invitations = Invitations(store)
+        self._invited_names: set[str] = set()
         self._cannot_note = False
         self._admission = self._answers_for(AuthorisedClients(by_key={}))
         self.listeners: tuple[Listener, ...] = ()
@@ -222,6 +223,10 @@ class Doors:
         except KeysError as error:
             invited = {}
             self._complain("invitations do not count, their folder cannot be trusted", error)
+        names = {invitation.name for invitation in invited.values()}
+        if names != self._invited_names:
+            self._invited_names = names
+            event(self._log, logging.INFO, "invitations changed", open=",".join(sorted(names)) or "none")
         return Admission(
             clients.by_key,
             exposed=self._settings.exposed,

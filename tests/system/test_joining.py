@@ -52,6 +52,7 @@ class Lab:
     def guest(self, line: str) -> Identity:
         """Somebody with the one-use key of a line, for what `se-remote join` would never do."""
         invitation = Invitation.parse(line)
+        self.server.wait_for_log("invitations changed", "open=alice")
         return Identity(folder=self.client_keys, pair=invitation.pair, server_key=invitation.server)
 
     def names(self) -> set[str]:
