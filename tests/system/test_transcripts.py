@@ -22,14 +22,17 @@ from scenario_execution_keys.store import KeyStore
 from tests.support.servers import BIN, BRISK, CURVE, ServerProcess, clean_environment, serving
 from tests.support.workspace import ROOT
 
-PAGES = ["tutorial/two-machines.md", "how-to/enrol.md"]
+PAGES = ["tutorial/two-machines.md", "how-to/enrol.md", "how-to/diagnose.md"]
 BLOCK = re.compile(r"^```console (?P<marks>(?:robot|laptop)[a-z ]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 HELLO = re.compile(r"^```osc\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 HOME = "~/.config/scenario_execution/keys"
 PORT = 7613
 MASKS = [
     (re.compile(r"se(pub|fp|inv)-[a-z2-7]+"), r"se\1-X"),
-    (re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "WHEN"),
+    (re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z"), "WHEN"),
+    (re.compile(r"\b\d+\.\d\d(?= ms|, m|$)", re.MULTILINE), "TIME"),  # of a round trip
+    (re.compile(r"\bpid \d+|\b\d+ s, since|\bpython 3[.\d]+|scenario[-_]execution [.\d]+|py-trees [.\d]+"), "TODAY'S"),
+    (re.compile(r"\b(127\.0\.0\.1|192\.0\.2\.7)\b(?![:@])"), "ADDRESS"),
     (re.compile(r" +"), " "),
 ]
 
@@ -60,8 +63,13 @@ def masked(text: str) -> list[str]:
 
 
 def pattern_of(shown: list[str]) -> str:
-    lines = [r"(?:.*\n)*" if line == "..." else re.escape(line) + r"\n" for line in masked("\n".join(shown))]
+    lines = [r"(?:.*\n)*" if line == "..." else _line_pattern(line) for line in masked("\n".join(shown))]
     return "".join(lines)
+
+
+def _line_pattern(line: str) -> str:
+    """A line; ``...`` at its end stands for the rest of it."""
+    return re.escape(line.removesuffix("...")) + (r".*\n" if line.endswith("...") else r"\n")
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -97,11 +105,15 @@ def test_what_a_page_shows_is_what_happens(name: str, tmp_path: Path, site: str)
                 env=clean_environment(
                     SCENARIO_EXECUTION_KEYS_DIR=str(keys), LOGNAME=typed.machine, PYTHONPATH=site,
                     PATH=f"{BIN}{os.pathsep}{os.defpath}",
+                    XDG_STATE_HOME=str(server.state if server is not None else tmp_path / "state"),
+                    XDG_RUNTIME_DIR=str(server.runtime if server is not None else tmp_path / "run"),
                 ),
             )  # fmt: skip
             assert (done.returncode != 0) is typed.is_refused, f"$ {command}\n{done.stdout}"
             said = done.stdout.replace(str(keys), HOME).replace(f"127.0.0.1@{port}", "robot.lab@7613")
             said = said.replace(f"127.0.0.1:{port}", "robot.lab:7613")
+            if server is not None:
+                said = said.replace(str(server.state), "~/.local/state")
             _learn(typed, done.stdout, real)
             got = "".join(f"{line}\n" for line in masked(said))
             assert re.fullmatch(pattern_of(typed.shown), got), f"$ {command}\n{got}\n{pattern_of(typed.shown)}"
