@@ -159,12 +159,11 @@ class Front:
     # -- from clients ------------------------------------------------------------------------------
 
     def _serve_door(self, listener: Any) -> None:
+        socket = listener.socket
         for _ in range(_TURN_MESSAGES):
-            try:
-                parts = listener.socket.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
+            if not socket.getsockopt(zmq.EVENTS) & _READ:  # asked, as an exception would cost as much as a message
                 return
-            self._receive(listener, parts)
+            self._receive(listener, socket.recv_multipart(copy=False))
 
     def _receive(self, listener: Any, parts: list[zmq.Frame]) -> None:
         route, last = parts[0].bytes, parts[-1]
