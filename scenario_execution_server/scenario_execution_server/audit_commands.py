@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -45,12 +46,13 @@ def audit(
             f"there is no kind {unknown[0]!r}; there are {', '.join(Happening)}", param_hint="--event"
         )
     since_text = "" if since is None else instant(since, datetime.now(timezone.utc))
-    for line, entry in _entries(path or default_audit_path(), follow):
-        if name is not None and entry.get("client") != name:
-            continue
-        if (kinds and entry.get("event") not in kinds) or str(entry.get("when", "")) < since_text:
-            continue
-        click.echo(line if as_json else _shown(entry))
+    with contextlib.suppress(KeyboardInterrupt):  # the usual end of --follow, and no failure
+        for line, entry in _entries(path or default_audit_path(), follow):
+            if name is not None and entry.get("client") != name:
+                continue
+            if (kinds and entry.get("event") not in kinds) or str(entry.get("when", "")) < since_text:
+                continue
+            click.echo(line if as_json else _shown(entry))
 
 
 def instant(text: str, now: datetime) -> str:

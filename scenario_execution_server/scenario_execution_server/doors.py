@@ -135,11 +135,13 @@ class Doors:
         question = (listener.kind.value, user_id, address)
         peer = self._answers.get(question)
         if peer is None or peer.permissions.until is not None:  # an answer for a time is asked for anew
+            is_known = peer is not None
             peer = self._admission.admit(listener.kind, user_id, address)
             if len(self._answers) >= _ANSWERS_KEPT:
                 self._answers.clear()
             self._answers[question] = peer
-            self._watch.admitted(peer)
+            if not is_known:
+                self._watch.admitted(peer)
         return peer
 
     def permit(self, peer: Peer) -> Permit:

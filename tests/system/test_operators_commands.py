@@ -9,7 +9,7 @@ import socket
 import stat
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +232,24 @@ def test_strangers_and_changes_of_keys_are_told(desk: Desk, tmp_path: Path) -> N
     desk.wait_for_audit("revoked", client="alice", fingerprint=desk.alice.pair.public.fingerprint)
 
 
+def test_strangers_without_number_make_a_bounded_log_and_every_one_is_counted(desk: Desk) -> None:
+    count = 130
+    with ExitStack() as stack:
+        for _ in range(count):
+            stranger = Identity(folder=Path(), pair=KeyPair.generate(), server_key=desk.owner.server_key)
+            stack.enter_context(RawClient(desk.server, stranger))
+        wait_until(lambda: desk.status()["refusals"].get("not-enrolled", 0) >= count)
+        with RawClient(desk.server, desk.alice) as client:
+            client.hello()
+            client.bye()
+    desk.wait_for_audit("session-ended", client="alice")
+    assert desk.server.stop() == 0
+    entries = desk.audit()
+    told = sum(entry["event"] == "refused" for entry in entries)
+    (suppressed,) = (entry for entry in entries if entry["event"] == "suppressed")
+    assert told < count and told + suppressed["times"] == count
+
+
 def test_the_log_is_filtered_by_client_kind_and_time(desk: Desk) -> None:
     for who in (desk.alice, desk.owner):
         with RawClient(desk.server, who) as client:
@@ -257,6 +275,7 @@ def following(desk: Desk) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as reader:
         yield reader
         reader.send_signal(signal.SIGINT)
+        assert reader.wait(10) == 0
 
 
 def test_the_log_can_be_followed_across_a_rotation(desk: Desk) -> None:
