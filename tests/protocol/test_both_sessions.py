@@ -268,7 +268,7 @@ def went(steps: list[str]) -> Network:
     return network
 
 
-@settings(thrifty, max_examples=100)
+@settings(thrifty, max_examples=40)
 @given(steps=st.lists(st.sampled_from(WEIGHTED), min_size=5, max_size=40), opens=st.sampled_from([True, True, False]))
 def test_whatever_happens_all_arrives_once_and_in_order_or_the_client_knows_why_not(
     steps: list[str], opens: bool

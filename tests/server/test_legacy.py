@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scenario_execution_remote.protocol import messages, wire
+from scenario_execution_server import legacy
 from scenario_execution_server.legacy import (
     ACTION_ID_CHARACTERS,
-    ACTIONS_LIMIT,
     PATIENCE_S,
     QUEUE_LIMIT,
     REQUEST_LIMIT_BYTES,
@@ -349,11 +349,12 @@ def test_an_action_id_cannot_be_used_twice_before_it_is_reset() -> None:
     front.init()
 
 
-def test_a_connection_has_a_limit_of_actions() -> None:
+def test_a_connection_has_a_limit_of_actions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(legacy, "ACTIONS_LIMIT", 5)
     front = Front()
-    for number in range(ACTIONS_LIMIT):
+    for number in range(5):
         front.init(str(number))
-    assert f"{ACTIONS_LIMIT} actions" in error_of(front.ask("init", "one more", **INIT))
+    assert "5 actions" in error_of(front.ask("init", "one more", **INIT))
 
 
 def test_a_connection_has_a_limit_of_requests_that_wait_but_its_heartbeats_are_answered() -> None:
