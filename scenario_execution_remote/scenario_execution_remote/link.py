@@ -141,7 +141,7 @@ class Link:
             self._speak()
 
     def _call(self, calls: list[Any]) -> Pending:
-        body = b"".join(wire.encode(call, self._sink.foreign) for call in calls)
+        body = wire.encode_all(calls, self._sink.foreign)
         made = [Pending(call, self._listen) for call in calls]
         with self._lock:
             if self.failure is not None:

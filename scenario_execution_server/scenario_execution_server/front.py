@@ -27,6 +27,7 @@ from scenario_execution_remote.protocol.frames import (
     decode_frame,
 )
 from scenario_execution_remote.protocol.messages import RefusalCode
+from scenario_execution_server.complaints import Complaints
 from scenario_execution_server.config import ServerSettings
 from scenario_execution_server.errors import NotEnrolledError, RefusedError
 from scenario_execution_server.launcher import Exit, ExitReason, Handle, Launcher
@@ -109,6 +110,7 @@ class Front:
         self._workers: dict[int, FrontSession] = {}  # by the descriptor that is polled
         self._launcher_fds: set[int] = set()
         self._has_launcher_news = True  # its descriptors may have changed, or one of them is readable
+        self._complaints = Complaints()
         self._is_stopping = False
         self._is_hurried = False
         self._had_session = False
@@ -523,7 +525,9 @@ class Front:
 
     def _complain(self, peer: Any, what: str) -> None:
         self._watch.session_refused(peer, RefusalCode.PROTOCOL.value, what)
-        self._log.warning("bad input client=%s from=%s what=%r", peer.name, peer.address, what)
+        unsaid = self._complaints.hear(peer.identity, time.monotonic())
+        if unsaid is not None:
+            self._log.warning("bad input client=%s from=%s what=%r unsaid=%d", peer.name, peer.address, what, unsaid)
 
 
 def _refusal(session: bytes, code: RefusalCode, text: str) -> bytes:

@@ -36,6 +36,9 @@ FUTURES_WAIT_S = 30.0  # as long as the engine's ROS runner waits for what actio
 _FUTURES_LOOK_EVERY_S = 0.02  # a future of another library only has done(): it can be looked at, not waited for
 
 
+_FEEDBACK_CHARACTERS = 64 * 1024  # a message for displays; beyond that it is a file, and would not fit into one body
+
+
 class CallError(Exception):
     """The client asked for something that this worker cannot do: an unknown action, a call out of order."""
 
@@ -353,7 +356,7 @@ def await_futures(limit_s: float = FUTURES_WAIT_S) -> None:
 
 
 def _feedback_of(instance: py_trees.behaviour.Behaviour) -> str:
-    return str(instance.feedback_message)
+    return str(instance.feedback_message)[:_FEEDBACK_CHARACTERS]
 
 
 def _nodes_below(instance: py_trees.behaviour.Behaviour) -> list[Any]:
@@ -397,7 +400,7 @@ def _report_feedback(cls: type, changed: Callable[[str], None]) -> type:
     def assign(self: Any, value: Any) -> None:
         if value != self.__dict__.get("feedback_message"):
             self.__dict__["feedback_message"] = value
-            changed(str(value))
+            changed(str(value)[:_FEEDBACK_CHARACTERS])
 
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
     return type(cls.__name__, (cls,), names | {"feedback_message": property(get, assign)})
