@@ -182,3 +182,9 @@ def microseconds(work: Callable[[], object], count: int) -> list[float]:
 def median(values: list[float]) -> float:
     """The median."""
     return statistics.median(values)
+
+
+def quantile(values: list[float], share: float) -> float:
+    """The value that *share* of all are at most."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

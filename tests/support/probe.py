@@ -13,9 +13,9 @@ from tests.support.workspace import read_toml
 PACKAGE = Path(__file__).parent / "probe_package"
 
 
-def make_site(folder: Path) -> str:
+def make_site(folder: Path, package: Path = PACKAGE) -> str:
     """Write what an installer would have written into `folder`; returns a PYTHONPATH with the package on it."""
-    project = read_toml(PACKAGE / "pyproject.toml")["project"]
+    project = read_toml(package / "pyproject.toml")["project"]
     info = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
@@ -23,7 +23,7 @@ def make_site(folder: Path) -> str:
     for group, entries in project["entry-points"].items():
         lines += [f"[{group}]", *(f"{name} = {value}" for name, value in entries.items())]
     (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
-    return os.pathsep.join((str(folder), str(PACKAGE)))
+    return os.pathsep.join((str(folder), str(package)))
 
 
 def trace_of(path: Path, tag: str | None = None) -> list[str]:

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Actions that never end, end at once, end at a certain time, or hold everything up."""
+
+import time
+
+from py_trees.common import Status
+from scenario_execution.actions.base_action import BaseAction
+
+
+def get_library():
+    """The osc library, as the engine asks for it."""
+    return "se_bench_plugin", "bench.osc"
+
+
+class Idle(BaseAction):
+    """RUNNING for ever."""
+
+    def execute(self):
+        """Nothing to begin."""
+
+    def update(self):
+        """Still RUNNING."""
+        return Status.RUNNING
+
+
+class Quick(BaseAction):
+    """SUCCESS at once."""
+
+    def execute(self):
+        """Nothing to begin."""
+
+    def update(self):
+        """Done."""
+        return Status.SUCCESS
+
+
+class Timed(BaseAction):
+    """SUCCESS after some seconds; its feedback says when that was, on this machine's monotonic clock."""
+
+    def execute(self, duration):
+        """Begin."""
+        self.ends = time.monotonic() + duration
+
+    def update(self):
+        """Look at the clock."""
+        now = time.monotonic()
+        if now < self.ends:
+            return Status.RUNNING
+        self.feedback_message = repr(now)
+        return Status.SUCCESS
+
+
+class Block(BaseAction):
+    """Does not return from update() for half a second, again and again."""
+
+    def execute(self):
+        """Nothing to begin."""
+
+    def update(self):
+        """Hold everything up that has only this process."""
+        time.sleep(0.5)
+        return Status.RUNNING

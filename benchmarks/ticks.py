@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ticks of trees: many running actions, short sequences, and both over a long way."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from functools import partial
+
+import py_trees
+from py_trees.common import Status
+
+from benchmarks import bench, trees
+from benchmarks.counting import counting
+from benchmarks.delay import delayed
+from benchmarks.results import Cell, Result
+from scenario_execution_remote.run import RUN
+
+PERIOD_S = 0.1
+
+
+def running(here: bench.Place, is_quick: bool) -> Result:
+    """One tick of N running actions: remotely, locally, and a bare echo, in turns."""
+    counts = (1, 10, 100) if is_quick else (1, 10, 100, 1000)
+    rows: list[list[Cell]] = []
+    with counting() as counted, bench.server(here) as (endpoint, _), bench.echo(here.store.client_pair()) as echo:
+        for count in counts:
+            repeats, rounds = (10, 10) if count < 1000 else (2, 5)
+            local = trees.build(trees.text("parallel", "bench_idle()", count, ""))
+            remote = trees.build(trees.text("parallel", "bench_idle()", count, f'remote("{endpoint}")'))
+            trees.quietly(local.tick)
+            for _ in range(3):  # the first one activates each action with a message of its own
+                trees.quietly(remote.tick)
+            taken: dict[str, list[float]] = {"local": [], "remote": [], "echo": []}
+            before = counted.copy()
+            for _ in range(rounds):
+                for name, tree in (("local", local), ("remote", remote)):
+                    taken[name] += trees.quietly(partial(bench.microseconds, tree.tick, repeats))
+                taken["echo"] += bench.microseconds(lambda: echo(bytes(45)), repeats)
+            passed, ticks = counted.since(before), rounds * repeats
+            m = {name: bench.median(values) for name, values in taken.items()}
+            rows.append([
+                count, m["local"], m["echo"], m["remote"], m["remote"] / (m["local"] + m["echo"]),
+                passed.sent / ticks, passed.received / ticks,
+                passed.sent_bytes / ticks, passed.received_bytes / ticks,
+            ])  # fmt: skip
+            RUN.end()
+    columns = [
+        "actions", "local us", "echo us", "remote us", "remote/(local+echo)",
+        "messages out", "messages in", "bytes out", "bytes in",
+    ]  # fmt: skip
+    return Result(
+        "running", "one tick with N running remote actions on one server over loopback CURVE", columns, rows,
+        aim="within 2 times the same tick locally plus one bare CURVE echo; one message each way",
+        plot=["local us", "remote us"], unit="microseconds a tick",
+    )  # fmt: skip
+
+
+def sequence(here: bench.Place, is_quick: bool) -> Result:
+    """Twenty quick actions in a row."""
+    rounds = 10 if is_quick else 40
+    with bench.server(here) as (endpoint, _), bench.echo(here.store.client_pair()) as echo:
+        local = trees.build(trees.text("serial", "bench_quick()", 20, ""))
+        remote = trees.build(trees.text("serial", "bench_quick()", 20, f'remote("{endpoint}")'))
+        taken: dict[str, list[float]] = {"local": [], "remote": [], "echo": []}
+        ticks: dict[str, int] = {}
+        for _ in range(rounds):
+            for name, tree in (("local", local), ("remote", remote)):
+                began_s = time.perf_counter()
+                ticks[name] = max(ticks.get(name, 0), trees.quietly(partial(_ticks_to_the_end, tree)))
+                taken[name].append((time.perf_counter() - began_s) * 1e6)
+            taken["echo"] += bench.microseconds(lambda: echo(bytes(60)), 20)
+        RUN.end()
+    m = {name: bench.median(values) for name, values in taken.items()}
+    echoes = (m["remote"] - m["local"]) / m["echo"]
+    columns = ["", "local", "remote", "echo us", "remote - local, in echoes"]
+    rows: list[list[Cell]] = [
+        ["ticks", ticks["local"], ticks["remote"], "", ""],
+        ["microseconds", m["local"], m["remote"], m["echo"], echoes],
+    ]
+    return Result(
+        "sequence", "20 quick remote actions in a row over loopback CURVE", columns, rows,
+        aim="as many ticks as locally, within 50 echoes plus local cost",
+    )  # fmt: skip
+
+
+def _ticks_to_the_end(tree: py_trees.trees.BehaviourTree) -> int:
+    count = 0
+    while True:
+        tree.tick()
+        count += 1
+        if tree.root.status is not Status.RUNNING:
+            return count
+
+
+def rate(here: bench.Place, is_quick: bool) -> Result:
+    """Ticks a second at 10 Hz over a way of some length, paced as the engine's runner does it."""
+    delays_ms = (0, 100) if is_quick else (0, 20, 100, 300)
+    counts = (1, 10) if is_quick else (1, 10, 100)
+    ticks = 15 if is_quick else 40
+    rows: list[list[Cell]] = []
+    with ExitStack() as stack:
+        endpoint, _ = stack.enter_context(bench.server(here))
+        local = trees.build(trees.text("parallel", "bench_idle()", 10, ""))
+        for delay_ms in delays_ms:
+            near = stack.enter_context(delayed(endpoint, delay_ms / 1000))
+            settings = f'remote("{near}", setup_timeout: 60s)'
+            row: list[Cell] = [delay_ms]
+            for count in counts:
+                tree = trees.build(trees.text("parallel", "bench_idle()", count, settings))
+                row.append(_ticks_a_second(tree, ticks))
+                RUN.end()
+            rows.append([*row, _ticks_a_second(local, ticks)])
+    columns = ["added each way, ms", *(f"N = {count}" for count in counts), "local, N = 10"]
+    return Result(
+        "rate", "ticks a second at 10 Hz, from the first tick on", columns, rows, aim="10.0 in every cell",
+        remarks=["The engine's runner sleeps what a tick leaves of its period: even locally it is a little less."],
+    )  # fmt: skip
+
+
+def _ticks_a_second(tree: py_trees.trees.BehaviourTree, ticks: int) -> float:
+    began_s = time.perf_counter()
+    for _ in range(ticks):
+        tick_began_s = time.perf_counter()
+        trees.quietly(tree.tick)
+        time.sleep(max(0.0, PERIOD_S - (time.perf_counter() - tick_began_s)))
+    return round(ticks / (time.perf_counter() - began_s), 2)
+
+
+def setup(here: bench.Place, is_quick: bool) -> Result:
+    """Set-up of N actions over a long way, from no connection to all set up."""
+    one_way_s = 0.1
+    rows: list[list[Cell]] = []
+    with counting() as counted, bench.server(here) as (endpoint, _), delayed(endpoint, one_way_s) as far:
+        for count in (1, 10) if is_quick else (1, 10, 100):
+            before = counted.copy()
+            text = trees.text("parallel", "bench_idle()", count, f'remote("{far}", setup_timeout: 60s)')
+            _, taken_s = trees.timed_build(text)
+            passed = counted.since(before)
+            rows.append([count, taken_s, taken_s / (2 * one_way_s), passed.sent, passed.received])
+            RUN.end()
+    columns = ["actions", "seconds", "round trips", "messages out", "messages in"]
+    return Result(
+        "setup", "set-up of N actions on one server, 100 ms away", columns, rows,
+        aim="a handful of round trips altogether, not several for each action",
+        remarks=["TCP, the CURVE handshake and the session take most of them, once for all actions."],
+    )  # fmt: skip
+
+
+def end(here: bench.Place, is_quick: bool) -> Result:
+    """From the end of an action on the server until the tree's tick has returned that saw it."""
+    samples = 5 if is_quick else 15
+    rows: list[list[Cell]] = []
+    with ExitStack() as stack:
+        endpoint, _ = stack.enter_context(bench.server(here))
+        for one_way_ms in (0, 20, 100) if is_quick else (0, 20, 100, 300):
+            far = stack.enter_context(delayed(endpoint, one_way_ms / 1000))
+            # each ends at another place within a period
+            actions = [f"bench_timed(duration: {1.5 + number * 0.137:.3f})" for number in range(samples)]
+            tree = trees.build(trees.text("parallel", actions, samples, f'remote("{far}", setup_timeout: 60s)'))
+            late_ms = trees.quietly(partial(_lateness_ms, tree))
+            RUN.end()
+            least = one_way_ms + PERIOD_S * 1000
+            rows.append([one_way_ms, bench.median(late_ms), max(late_ms), max(late_ms) / least])
+    columns = ["one way, ms", "median ms", "worst ms", "worst/(one way + tick)"]
+    return Result(
+        "end", "end of an action on the server until the tree knows", columns, rows,
+        aim="one way plus one tick at most: 1", remarks=[f"{samples} actions that end at different times of a period"],
+    )  # fmt: skip
+
+
+def _lateness_ms(tree: py_trees.trees.BehaviourTree) -> list[float]:
+    nodes = [node for node in tree.root.iterate() if not node.children]
+    late: dict[int, float] = {}
+    while tree.root.status is not Status.SUCCESS:
+        began_s = time.perf_counter()
+        tree.tick()
+        now_s = time.monotonic()
+        for node in nodes:
+            if node.status is Status.SUCCESS and id(node) not in late:
+                late[id(node)] = (now_s - float(node.feedback_message)) * 1000
+        time.sleep(max(0.0, PERIOD_S - (time.perf_counter() - began_s)))
+    return list(late.values())
