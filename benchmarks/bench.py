@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,9 +71,9 @@ def place() -> Iterator[Place]:
 
 
 @contextlib.contextmanager
-def server(here: Place, *options: str) -> Iterator[tuple[str, int]]:
-    """A running server; yields its endpoint and process id."""
-    command = [here.program("scenario_execution_server"), "--log-level", "warning", *options]
+def server(here: Place, *options: str, prefix: Sequence[str] = ()) -> Iterator[tuple[str, int]]:
+    """A running server, started by way of *prefix*; yields its endpoint and process id."""
+    command = [*prefix, here.program("scenario_execution_server"), "--log-level", "warning", *options]
     if not any(option in ("--socket", "--port") for option in options):
         command += ["--curve", "--host", "127.0.0.1", "--port", "0"]
     process = subprocess.Popen(command, env=here.environment, stderr=subprocess.PIPE, text=True)

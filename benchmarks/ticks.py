@@ -108,9 +108,9 @@ def rate(here: bench.Place, is_quick: bool) -> Result:
             row: list[Cell] = [delay_ms]
             for count in counts:
                 tree = trees.build(trees.text("parallel", "bench_idle()", count, settings))
-                row.append(_ticks_a_second(tree, ticks))
+                row.append(ticks_a_second(tree, ticks))
                 RUN.end()
-            rows.append([*row, _ticks_a_second(local, ticks)])
+            rows.append([*row, ticks_a_second(local, ticks)])
     columns = ["added each way, ms", *(f"N = {count}" for count in counts), "local, N = 10"]
     return Result(
         "rate", "ticks a second at 10 Hz, from the first tick on", columns, rows, aim="10.0 in every cell",
@@ -118,12 +118,16 @@ def rate(here: bench.Place, is_quick: bool) -> Result:
     )  # fmt: skip
 
 
-def _ticks_a_second(tree: py_trees.trees.BehaviourTree, ticks: int) -> float:
+def ticks_a_second(tree: py_trees.trees.BehaviourTree, ticks: int, taken_s: list[float] | None = None) -> float:
+    """How often a tree is ticked that should be at 10 Hz; how long each tick took is appended to *taken_s*."""
     began_s = time.perf_counter()
     for _ in range(ticks):
         tick_began_s = time.perf_counter()
         trees.quietly(tree.tick)
-        time.sleep(max(0.0, PERIOD_S - (time.perf_counter() - tick_began_s)))
+        tick_s = time.perf_counter() - tick_began_s
+        if taken_s is not None:
+            taken_s.append(tick_s)
+        time.sleep(max(0.0, PERIOD_S - tick_s))
     return round(ticks / (time.perf_counter() - began_s), 2)
 
 
@@ -158,7 +162,7 @@ def end(here: bench.Place, is_quick: bool) -> Result:
             # each ends at another place within a period
             actions = [f"bench_timed(duration: {1.5 + number * 0.137:.3f})" for number in range(samples)]
             tree = trees.build(trees.text("parallel", actions, samples, f'remote("{far}", setup_timeout: 60s)'))
-            late_ms = trees.quietly(partial(_lateness_ms, tree))
+            late_ms = trees.quietly(partial(lateness_ms, tree))
             RUN.end()
             least = one_way_ms + PERIOD_S * 1000
             rows.append([one_way_ms, bench.median(late_ms), max(late_ms), max(late_ms) / least])
@@ -169,7 +173,8 @@ def end(here: bench.Place, is_quick: bool) -> Result:
     )  # fmt: skip
 
 
-def _lateness_ms(tree: py_trees.trees.BehaviourTree) -> list[float]:
+def lateness_ms(tree: py_trees.trees.BehaviourTree) -> list[float]:
+    """For each of its timed actions, how long the tree has not known of its end."""
     nodes = [node for node in tree.root.iterate() if not node.children]
     late: dict[int, float] = {}
     while tree.root.status is not Status.SUCCESS:
