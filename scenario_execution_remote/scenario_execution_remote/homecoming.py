@@ -61,6 +61,7 @@ class Homecoming:
         self._expected = 0  # all up to this number belong to what has ended
         self._finished = 0
         self._name = ""  # what is being received
+        self._is_dropped = False  # because it cannot be
         self._is_closed = False
         self.file_count = 0
         self.byte_count = 0
@@ -93,8 +94,13 @@ class Homecoming:
         )
         pending = self._link.call(call)
         self._answers.append(pending)
+        pending.abandon(lambda answer: self._mounted(path, marker, answer))
+
+    def _mounted(self, path: Path, marker: str, answer: Any) -> None:
         if marker:
-            pending.abandon(lambda _answer: (path / marker).unlink(missing_ok=True))
+            (path / marker).unlink(missing_ok=True)
+        if answer.fault is not None:
+            self._tell("error", f"remote({self._origin}): no folder there stands for {path}: {answer.fault.text}")
 
     @property
     def is_copying(self) -> bool:
@@ -173,7 +179,7 @@ class Homecoming:
 
     def _deal_with(self, piece: Piece) -> None:
         if isinstance(piece, messages.Artifact):
-            self._name = piece.name
+            self._name, self._is_dropped = piece.name, False
         name, remark = self._name, None
         try:
             if isinstance(piece, messages.Artifact):
@@ -186,6 +192,7 @@ class Homecoming:
                 for receiver in self._receivers.values():
                     remark = receiver.finish(piece) or remark
         except (OSError, NameRefusedError, BrokenTransferError) as error:
+            self._is_dropped = True
             for receiver in self._receivers.values():
                 receiver.drop()
             if isinstance(piece, messages.Chunk) or (isinstance(piece, messages.Artifact) and piece.kind == "file"):
@@ -199,7 +206,7 @@ class Homecoming:
         with self._progress:
             if is_last:
                 self._finished, self._name = piece.number, ""
-                self.file_count += isinstance(piece, messages.ArtifactEnd)
+                self.file_count += isinstance(piece, messages.ArtifactEnd) and not self._is_dropped
             self._progress.notify_all()
 
     def _receiver(self, mount: int) -> Receiver:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -222,7 +221,3 @@ class Receiver:
 
     def _path(self, name: str) -> str:
         return f"{self._folder.path}/{name}"
-
-    def free_bytes(self) -> int:
-        """What the disk still takes."""
-        return shutil.disk_usage(self._folder.path).free
