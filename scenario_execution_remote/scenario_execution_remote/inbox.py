@@ -3,7 +3,8 @@
 
 The set-up of all actions of a server is sent at once, so that it costs one round trip and not one for each. What an
 action logs, writes or asks in its ``setup()`` must still not show before the tree has reached that action. So the inbox
-pauses behind the result of each set-up until somebody waits for the next one.
+pauses in front of the first set-up, as the tree may be busy with another server's, and behind the result of each, until
+somebody waits for the next one.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Sink(Protocol):
 
 
 class Inbox:
-    """The messages of one worker on their way to a sink. All methods but :meth:`go_on` belong to the link's thread.
+    """The messages of one worker on their way to a sink. :meth:`put` and :meth:`hand_out` belong to whose turn it is.
 
     Args:
         sink: Takes what the worker says by itself.
@@ -53,16 +54,22 @@ class Inbox:
 
     def pause_behind(self, call: int) -> None:
         """Hand out nothing behind the answer to *call*, until :meth:`go_on`. To be called before it is sent."""
+        if not self._steps:
+            self._is_paused = True
         self._steps.add(call)
 
     @property
     def is_paused(self) -> bool:
         """Whether what has arrived is held back."""
-        return self._is_paused
+        return self._is_paused and bool(self._steps)
 
     def go_on(self) -> None:
-        """Somebody waits for what comes next; from any thread. :meth:`hand_out` has to be called afterwards."""
+        """Somebody waits for the next step; from any thread. :meth:`hand_out` has to be called afterwards."""
         self._is_paused = False
+
+    def go_on_to_the_end(self) -> None:
+        """Nobody will wait for the steps that are left, as with a set-up that has failed; else as :meth:`go_on`."""
+        self._steps.clear()
 
     def put(self, arrived: list[Any]) -> None:
         """Take what has arrived, and hand out what may be."""
@@ -71,17 +78,17 @@ class Inbox:
 
     def hand_out(self, *, everything: bool = False) -> None:
         """Hand out what may be, or all there is."""
-        while self._waiting and (everything or not self._is_paused):
+        while self._waiting and (everything or not self.is_paused):
             message = self._waiting.popleft()
-            if isinstance(message, (messages.Result, messages.Ticked)):
-                if message.call in self._steps:
-                    self._steps.discard(message.call)
-                    self._is_paused = bool(self._steps)
-                self._finish(message)
-                continue
             try:
-                self._hand_to_sink(message)
-            except Exception as error:  # noqa: BLE001 - the sink runs the user's own logger and streams
+                if isinstance(message, (messages.Result, messages.Ticked)):
+                    if message.call in self._steps:
+                        self._steps.discard(message.call)
+                        self._is_paused = True
+                    self._finish(message)
+                else:
+                    self._hand_to_sink(message)
+            except Exception as error:  # noqa: BLE001 - both run the user's own logger and streams
                 self._sink.trouble(f"a message of the server could not be handled: {error!r}")
 
     def _hand_to_sink(self, message: Any) -> None:

@@ -126,7 +126,6 @@ class Link:
         Raises:
             CannotTravelError: an argument has no form on the wire.
         """
-        self.go_on()
         return self._call(list(calls))
 
     def call_step(self, *calls: Any) -> Pending:
@@ -135,9 +134,15 @@ class Link:
         return self._call(list(calls))
 
     def go_on(self) -> None:
-        """Hand out what comes behind the last step."""
+        """Hand out what belongs to the next step."""
         if self._inbox.is_paused:
             self._inbox.go_on()
+            self._speak()
+
+    def go_on_to_the_end(self) -> None:
+        """Hand out everything, as nobody waits for the steps that are left."""
+        if self._inbox.is_paused:
+            self._inbox.go_on_to_the_end()
             self._speak()
 
     def _call(self, calls: list[Any]) -> Pending:

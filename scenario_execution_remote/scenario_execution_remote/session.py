@@ -78,14 +78,15 @@ class RemoteSession:
 
     def _send_wave(self, actions: list[int]) -> Pending:
         now_s = float(self._clock.now()) if self._clock is not None else None
-        return self.link.call(messages.TickAll(call=self.link.next_number(), actions=actions, now_s=now_s))
+        return self.call(messages.TickAll(call=self.link.next_number(), actions=actions, now_s=now_s))
 
     def register(self, action: int, node: Any) -> None:
         """Remote action *action* stands in the tree as *node*."""
         self._nodes[action] = node
 
     def call(self, *calls: Any) -> Pending:
-        """See :meth:`Link.call`."""
+        """See :meth:`Link.call`. The set-ups are over, all of them or at one that has failed."""
+        self.link.go_on_to_the_end()
         return self.link.call(*calls)
 
     # -- Sink: what the worker says by itself, in the link's thread --------------------------------
