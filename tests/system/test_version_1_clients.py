@@ -53,6 +53,16 @@ def test_the_whole_lifecycle_runs_over_every_kind_of_door(client: Version1Client
     assert trace_of(trace, "b") == ["setup(INVALID)", "shutdown(INVALID)"]
 
 
+def test_an_activation_that_was_never_ticked_does_not_cost_the_next_one_its_arguments(
+    server: ServerProcess, owner: Identity, tmp_path: Path
+) -> None:
+    with Version1Client(server, owner) as client:
+        client.begin("one", "probe_steps", trace=str(tmp_path / "trace"), tag="a")
+        client.ask("execute", action_id="one", exec_args={"ticks": 9, "result": "success"})
+        client.ask("execute", action_id="one", exec_args={"ticks": 1, "result": "failure"})
+        assert client.ask("update", action_id="one") == {"status": "ok", "action_status": "failure"}
+
+
 def test_a_terminated_action_is_cancelled(server: ServerProcess, owner: Identity, tmp_path: Path) -> None:
     with Version1Client(server, owner) as client:
         client.begin("one", "probe_steps", trace=str(tmp_path / "trace"), tag="a")

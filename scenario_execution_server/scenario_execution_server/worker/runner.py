@@ -236,6 +236,7 @@ class Runner:
     def _execute(self, call: messages.Execute) -> tuple[None, bool]:
         hosted = self._find(call.action)
         hosted.model.arm(self._handles.restore(call.arguments))
+        vars(hosted.instance).pop("initialise", None)  # of an activation that was never ticked
         hosted.instance.initialise()
 
         def already_initialised() -> None:
