@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scenario_execution_remote.protocol import messages
 
@@ -14,6 +14,7 @@ ALIVE_EVERY_S = 1.0  # how often the client hears that the worker still gets rou
 class _Standing:
     call: messages.Tick
     period_s: float
+    began_s: float
     next_s: float
 
 
@@ -29,18 +30,24 @@ class StandingTicks:
         if call.period_s is not None:
             if not self._standing:
                 self._next_alive_s = now_s + ALIVE_EVERY_S
-            self._standing[call.action] = _Standing(call, call.period_s, now_s + call.period_s)
+            self._standing[call.action] = _Standing(call, call.period_s, now_s, now_s + call.period_s)
 
     def drop(self, action: int) -> None:
         """Do not tick *action* again."""
         self._standing.pop(action, None)
 
     def due(self, now_s: float) -> list[messages.Tick]:
-        """The calls to repeat now, in the order in which they were added. A turn that was missed is not made up for."""
+        """The calls to repeat now, in the order in which they were added. A turn that was missed is not made up for.
+
+        Scenario time goes on in them as it does here: the client, who has the clock, is not asked meanwhile.
+        """
         due = [one for one in self._standing.values() if one.next_s <= now_s]
         for one in due:
             one.next_s = max(one.next_s + one.period_s, now_s)
-        return [one.call for one in due]
+        return [
+            one.call if one.call.now_s is None else replace(one.call, now_s=one.call.now_s + now_s - one.began_s)
+            for one in due
+        ]
 
     def is_alive_due(self, now_s: float) -> bool:
         """Whether the client should hear now that the worker gets round."""
