@@ -102,12 +102,18 @@ class RemoteSession:
         levels.get(record.level, self.logger.info)(record.text)
 
     def output(self, chunk: messages.Output) -> None:
-        """Write what the worker wrote to the same stream here."""
+        """Write what the worker wrote to the same stream here: the very bytes, if it takes bytes."""
         decoder = self._decoders.get(chunk.stream)
         stream = sys.stderr if chunk.stream == "stderr" else sys.stdout
-        if decoder is not None:
+        if decoder is None:
+            return
+        binary = getattr(stream, "buffer", None)
+        if binary is None:
             stream.write(decoder.decode(chunk.data))
-            stream.flush()
+        else:
+            stream.flush()  # what is written as text keeps its place before these bytes
+            binary.write(chunk.data)
+        stream.flush()
 
     def feedback(self, change: messages.Feedback) -> None:
         """Show a feedback message that changed between ticks."""
