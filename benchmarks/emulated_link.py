@@ -3,8 +3,8 @@
 
     sudo python -m benchmarks.emulated_link [--delay-ms 25] [--loss 0.02] [--actions 10] [--seconds 10]
 
-Unlike the delay proxy on loopback, which forwards a stream, this forwards IP packets: what is lost TCP has to send
-again. Two TUN devices are the ends of the way, one in each namespace; this process carries packets from one to the other.
+Unlike the delay proxy on loopback, which forwards a stream, this forwards IP packets: TCP has to send again what is
+lost. Two TUN devices are the ends of the way, one in each namespace; this process carries packets between them.
 """
 
 from __future__ import annotations
