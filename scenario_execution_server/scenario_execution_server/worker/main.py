@@ -5,14 +5,18 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import py_trees
 
 from scenario_execution_remote.protocol import messages
+from scenario_execution_remote.protocol.wire import CannotTravelError
 from scenario_execution_server.worker.channel import WorkerChannel
 from scenario_execution_server.worker.conversation import Conversation, ConversationOver
 from scenario_execution_server.worker.deeds import Deeds
+from scenario_execution_server.worker.faults import fault_from
 from scenario_execution_server.worker.files import Files
 from scenario_execution_server.worker.handles import Handles
 from scenario_execution_server.worker.outputs import Outputs
@@ -40,34 +44,56 @@ def main(channel: socket.socket, session: str, folder: Path) -> int:
     outputs = Outputs(lambda stream, data: conversation.say(messages.Output(stream=stream, data=data)))
     runner = Runner(conversation, handles)
     files = Files(conversation, folder)
-    is_heard = False
-    deeds = Deeds()
     try:
-        conversation.say(messages.Started(pid=os.getpid()))
-        while True:
-            call = conversation.next_call(runner.wait_s())
-            if isinstance(call, messages.EndSession):
-                is_heard = call.reason in _REASONS_TO_STAY
-                break
-            if isinstance(call, messages.Permit):
-                runner.permit = call
-                continue
-            if isinstance(call, messages.Mount):
-                conversation.say(files.mount(call))
-                continue
-            results = [runner.carry_out(files.translated(call))] if call is not None else runner.go_on()
-            deed = deeds.of(call, results) if call is not None else None
-            if deed is not None:
-                conversation.say(deed)
-            outputs.flush()  # what a call printed arrives before its result
-            files.collect_after(call, results)
-            for result in results:
-                if result is not None:
-                    conversation.say(result)
+        is_heard = _carry_out_calls(conversation, runner, outputs, files)
     except ConversationOver:
-        pass  # the front is gone: nobody listens, but the actions' own clean-up still matters
-    runner.end()
-    outputs.flush()
+        is_heard = False  # the front is gone: nobody listens, but the actions' own clean-up still matters
+    finally:  # and it does behind a fault of ours as well
+        runner.end()
+        outputs.flush()
     if is_heard:
         files.finish()
     return 0
+
+
+def _carry_out_calls(conversation: Conversation, runner: Runner, outputs: Outputs, files: Files) -> bool:
+    """Until the session ends. Returns whether its client still listens."""
+    deeds = Deeds()
+    conversation.say(messages.Started(pid=os.getpid()))
+    while True:
+        call = conversation.next_call(runner.wait_s())
+        if isinstance(call, messages.EndSession):
+            return call.reason in _REASONS_TO_STAY
+        if isinstance(call, messages.Permit):
+            runner.permit = call
+            continue
+        if isinstance(call, messages.Mount):
+            conversation.say(files.mount(call))
+            continue
+        results = [runner.carry_out(files.translated(call))] if call is not None else runner.go_on()
+        deed = deeds.of(call, results) if call is not None else None
+        if deed is not None:
+            conversation.say(deed)
+        outputs.flush()  # what a call printed arrives before its result
+        files.collect_after(call, results)
+        for result in results:
+            if result is not None:
+                answer(conversation, result)
+
+
+def answer(conversation: Conversation, result: Any) -> None:
+    """Send what a call has led to; if that cannot travel, as an action's output of many megabytes cannot, then why."""
+    try:
+        conversation.say(result)
+    except CannotTravelError as error:
+        if isinstance(result, messages.Ticked) and result.result is not None:
+            conversation.say(replace(result, result=_instead_of(result.result, error)))
+        elif isinstance(result, messages.Result):
+            conversation.say(_instead_of(result, error))
+        else:
+            raise
+
+
+def _instead_of(result: messages.Result, error: CannotTravelError) -> messages.Result:
+    fault = fault_from(error, "protocol")
+    return replace(result, status=None, stopped=False, feedback="", fault=fault, value=None, nodes=[])
