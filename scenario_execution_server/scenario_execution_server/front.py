@@ -172,6 +172,7 @@ class Front:
         try:
             peer = self._doors.admit(listener, last)
         except RefusedError as refusal:
+            self._watch.turned_away(refusal.code.value, refusal.text)
             self._turn_away(listener, route, parts, refusal)
             return
         if len(parts) == 2 and parts[1].buffer[:2] == MAGIC:
