@@ -17,7 +17,7 @@ from .protocol import messages
 
 
 class Sink(Protocol):
-    """Who takes what the worker says by itself. Called in the link's thread, in the order of arrival."""
+    """Who takes what the worker says by itself. Called in the order of arrival, in the thread that listens."""
 
     def log(self, record: messages.Log) -> None: ...
     def output(self, chunk: messages.Output) -> None: ...

@@ -21,7 +21,7 @@ class Pending:
 
     Args:
         call: The call.
-        listen: Lets whoever waits do the listening, see :meth:`Link.listen`; returns when this is done or time is up.
+        listen: Lets whoever waits do the listening, see ``link``; returns when this is done or time is up.
 
     Attributes:
         result: The answer, or None while there is none.

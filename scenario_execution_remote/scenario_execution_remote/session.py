@@ -89,7 +89,7 @@ class RemoteSession:
         self.link.go_on_to_the_end()
         return self.link.call(*calls)
 
-    # -- Sink: what the worker says by itself, in the link's thread --------------------------------
+    # -- Sink: what the worker says by itself, in the thread that listens ----------------------------
 
     def log(self, record: messages.Log) -> None:
         """Pass a record on through the run's own logger."""

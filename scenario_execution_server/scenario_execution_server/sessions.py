@@ -84,7 +84,6 @@ class Session(Generic[Worker]):
     ending: tuple[str, str] | None = None
     grace_s: float = 0.0
     permit: messages.Permit | None = None
-    held_back: bool = False
     alias: str = ""
 
     @property
