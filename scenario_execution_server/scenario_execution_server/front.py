@@ -39,6 +39,8 @@ from scenario_execution_server.worker.channel import ChannelError, FrontChannel
 from scenario_execution_server.worker.origin import Origin, marked
 
 _READ, _WRITE = int(zmq.POLLIN), int(zmq.POLLOUT)  # plain numbers: the enum's arithmetic would be a tenth of a turn
+_NOBLOCK = int(zmq.NOBLOCK)
+_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 _TURN_MESSAGES = 64  # messages taken from one door before the others have their turn
 _CHORES_EVERY_S = 0.25  # silence is judged to a quarter of a second
 _REFRESH_EVERY_S = 0.25  # enrolled and revoked keys count within a second,
@@ -520,7 +522,10 @@ class Front:
     def _send(self, listener: Any, route: bytes, parts: Parts) -> None:
         """Hand a message to ZeroMQ. One that it drops is missed by the client, who then asks again (RESUME)."""
         try:
-            listener.socket.send_multipart([route, *parts], zmq.NOBLOCK)
+            listener.socket.send(route, _MORE)
+            for part in parts[:-1]:
+                listener.socket.send(part, _MORE)
+            listener.socket.send(parts[-1], _NOBLOCK)
         except zmq.ZMQError as error:
             self._log.debug("message dropped route=%s why=%s", route.hex(), error)
 

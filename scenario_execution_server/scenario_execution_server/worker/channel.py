@@ -233,8 +233,16 @@ class FrontChannel:
             return
         if self._pending and len(self._pending) + len(frame) > self._pending_limit_bytes:
             raise ChannelFullError(len(self._pending), self._pending_limit_bytes)
-        self._pending += frame
-        self.on_writable()
+        if not self._pending:  # the usual case: the worker reads, and nothing has to be kept
+            try:
+                frame = frame[self._sock.send(frame) :]
+            except BlockingIOError:
+                pass
+            except (BrokenPipeError, ConnectionResetError):
+                return  # as in on_writable
+        if frame:
+            self._pending += frame
+            self.on_writable()
 
     def on_writable(self) -> None:
         """Write what waits, as far as the socket takes it."""

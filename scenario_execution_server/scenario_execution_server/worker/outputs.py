@@ -71,6 +71,9 @@ class Outputs:
         self._deliver: Callable[[str, bytes], None] | None = deliver
         self._streams = {pipes.stdout: "stdout", pipes.stderr: "stderr"}
         self._lock = threading.Lock()
+        self._poll = select.poll()  # under the lock
+        for fd in self._streams:
+            self._poll.register(fd, select.POLLIN)
         self._thread = threading.Thread(target=self._forward, name="outputs", daemon=True)
         self._thread.start()
 
@@ -82,9 +85,9 @@ class Outputs:
         # Not under the lock: a full pipe makes these block until the thread has read it.
         for stream in {sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__}:
             _flush_stream(stream)
-        for fd, name in self._streams.items():
-            with self._lock:
-                while self._read(fd, name):
+        with self._lock:  # and so behind what the thread is delivering
+            for fd, _ in self._poll.poll(0):  # usually nothing, and then cheaper than two reads that fail
+                while self._read(fd, self._streams[fd]):
                     pass
 
     def _read(self, fd: int, name: str) -> bool:
