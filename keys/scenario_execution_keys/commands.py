@@ -136,7 +136,15 @@ def server_key(keys_dir: Path | None) -> None:
 @keys_dir_option
 def client_keygen(keys_dir: Path | None) -> None:
     """Make the key pair that your scenarios show to servers."""
-    store = KeyStore.open(keys_dir)
+    make_client_pair(KeyStore.open(keys_dir))
+
+
+def make_client_pair(store: KeyStore) -> None:
+    """Make the client's pair, and say what to do next.
+
+    Raises:
+        KeysError: If there is one, or it cannot be written.
+    """
     public = store.create_client_pair().public
     click.echo(
         f"Made your client key pair {public.fingerprint} in {store.pair_files(paths.CLIENT).secret_path}.\n"

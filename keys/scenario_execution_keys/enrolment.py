@@ -139,6 +139,7 @@ def _row(client: Client, live: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": client.name,
         "fingerprint": client.key.fingerprint,
+        "next_fingerprint": client.next_key.fingerprint if client.next_key is not None else None,
         "enrolled": client.metadata.get("enrolled"),
         "expires": show_instant(may.until) if may.until is not None else None,
         "permissions": may.to_metadata(),

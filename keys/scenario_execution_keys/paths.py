@@ -19,6 +19,7 @@ SERVER = "server"
 CLIENT = "client"
 PUBLIC_SUFFIX = ".key"
 SECRET_SUFFIX = ".key_secret"
+NEXT_SUFFIX, OLD_SUFFIX = ".next", ".old"  # behind a secret file, while a key is exchanged
 AUTHORISED_FOLDER = "authorized_clients"  # the spelling on disk is the one OpenSSH made familiar
 KNOWN_SERVERS_FOLDER = "known_servers"
 PENDING_FOLDER = "pending"

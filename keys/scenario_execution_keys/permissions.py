@@ -30,6 +30,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 OPTIONS = ("actions", "from", "until", "sessions", "observe", "admin")
 # What we, zmq.auth and czmq's key maker write to tell people something; and anybody's own, as x-NAME.
 REMARKS = frozenset({"name", "enrolled", "role", "created", "comment", "email", "organization", "version", "endpoint"})
+NEXT_KEY, ROTATED = "next-key", "rotated"  # written by a running server when a client exchanges its key
+NOTES = REMARKS | {NEXT_KEY, ROTATED}
 REMARK_PREFIX = "x-"
 MAX_SESSIONS = 10_000  # above any --max-sessions; a larger number is a slip of the finger
 
@@ -75,7 +77,7 @@ class Permissions:
             PermissionValueError: If a name is unknown, or a value is not one of its option. Nothing is guessed.
         """
         for name in metadata:
-            if name not in OPTIONS and name not in REMARKS and not name.startswith(REMARK_PREFIX):
+            if name not in OPTIONS and name not in NOTES and not name.startswith(REMARK_PREFIX):
                 raise PermissionValueError(
                     f"this is no option of a client; there are {', '.join(OPTIONS)}, "
                     f"and {REMARK_PREFIX}NAME for remarks",

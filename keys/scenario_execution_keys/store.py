@@ -20,7 +20,7 @@ from scenario_execution_keys.errors import (
 from scenario_execution_keys.keyfile import KeyFile, format_key_file
 from scenario_execution_keys.keypair import KeyPair, PublicKey
 from scenario_execution_keys.pairs import COMMANDS, PairFiles, quoted, read_public, timestamp
-from scenario_execution_keys.permissions import Permissions
+from scenario_execution_keys.permissions import NEXT_KEY, Permissions
 from scenario_execution_keys.trust import (
     AuthorisedClients,
     Client,
@@ -135,7 +135,16 @@ class KeyStore:
             # Whoever cannot be held to what was written may do nothing at all.
             mend = f"Correct it. Run: ${{EDITOR:-vi}} {quoted(path)}"
             raise KeyFileError(error.what, mend, path=path) from error
-        return Client(name=name, key=found.public, metadata=found.metadata, permissions=permissions)
+        following = None
+        if NEXT_KEY in found.metadata:
+            try:
+                following = PublicKey.parse(found.metadata[NEXT_KEY])
+            except KeyTextError as error:
+                mend = f"Correct it or take it out. Run: ${{EDITOR:-vi}} {quoted(path)}"
+                raise KeyFileError(f"{NEXT_KEY}: {error.what}", mend, path=path) from error
+        return Client(
+            name=name, key=found.public, metadata=found.metadata, permissions=permissions, next_key=following
+        )  # fmt: skip
 
     def clients_signature(self) -> Hashable:
         """A value that changes whenever enrolled clients or invitations could; cheap, and never raises."""
@@ -185,13 +194,7 @@ class KeyStore:
                     path=path,
                 )
             return other
-        if other is not None:
-            other_path = self.clients_folder / (other.name + paths.PUBLIC_SUFFIX)
-            raise KeyExistsError(
-                f"the key {public_key.fingerprint} is enrolled as {other.name} already",
-                f"It is admitted. To give it another name, first run: rm {quoted(other_path)}",
-                path=other_path,
-            )
+        self._refuse_taken(public_key, name, before)
         if permissions is None:
             for entry in before.refused:
                 if entry.name == name and isinstance(entry.error.__cause__, PermissionValueError):
@@ -212,6 +215,27 @@ class KeyStore:
                 )
             files.create_owned(path, data, mend=f"Run: {again}")
         return Client(name=name, key=public_key, metadata=metadata, permissions=permissions)
+
+    def check_free(self, public_key: PublicKey, name: str) -> None:
+        """Make sure that a key can be that of the client `name`.
+
+        Raises:
+            KeyExistsError: If it is, or will be, somebody else's, or is the current one of `name`.
+            KeyTextError: If it is a key of the server's own.
+            KeyExposedError, KeyFileError, KeyAccessError: If the folders are not as they should be.
+        """
+        self._refuse_own_keys(public_key, paths.SERVER)
+        self._refuse_taken(public_key, name, self.authorised_clients())
+
+    def _refuse_taken(self, public_key: PublicKey, name: str, clients: AuthorisedClients) -> None:
+        for other in clients.by_key.values():
+            if public_key == other.key or (public_key == other.next_key and other.name != name):
+                path = self.clients_folder / (other.name + paths.PUBLIC_SUFFIX)
+                raise KeyExistsError(
+                    f"the key {public_key.fingerprint} is enrolled as {other.name} already",
+                    f"It is admitted. To give it another name, first run: rm {quoted(path)}",
+                    path=path,
+                )
 
     def permit(self, name: str, changes: Mapping[str, str | None]) -> Client:
         """Change what the client `name` may do; its key stays.
@@ -279,6 +303,17 @@ class KeyStore:
         if refused and (found is None or found.scope != exact or any(scope == exact for scope, _ in refused)):
             raise refused[0][1]
         return None if found is None else found.key
+
+    def known_servers(self) -> tuple[KnownServer, ...]:
+        """All pinned servers, in the order of their files.
+
+        Raises:
+            KeyFileError, KeyExposedError, KeyAccessError: If one entry cannot be read.
+        """
+        known, refused = self._known_servers()
+        if refused:
+            raise refused[0][1]
+        return tuple(known.values())
 
     def trust(self, endpoint: str, public_key: PublicKey, *, replace: bool = False) -> KnownServer:
         """Pin `public_key` for `endpoint`; to pin the same once more changes nothing.

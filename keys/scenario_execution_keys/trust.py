@@ -32,12 +32,14 @@ class Client:
         key: Its public key.
         metadata: What else stands in its file.
         permissions: What it may do, as the metadata says.
+        next_key: The key that it will have; admitted as well until it has come in with it.
     """
 
     name: str
     key: PublicKey
     metadata: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     permissions: Permissions = Permissions()
+    next_key: PublicKey | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from scenario_execution_keys.commands import CLIENT_COMMANDS, KeysGroup
 
 from .inquiry import INQUIRY_COMMANDS
 from .join_command import join_command
+from .rotate_command import keygen_command
 
 
 @click.group(name="se-remote", cls=KeysGroup)
@@ -16,5 +17,5 @@ def main() -> None:
     """Remote actions: who you are, which servers you trust, and why one does not answer."""
 
 
-for command in (*CLIENT_COMMANDS, *INQUIRY_COMMANDS, join_command):
-    main.add_command(command)
+for command in (*CLIENT_COMMANDS, *INQUIRY_COMMANDS, join_command, keygen_command):
+    main.add_command(command)  # the last of a name counts: this keygen can rotate as well

@@ -14,6 +14,7 @@
     │   ├─ ServerIdentityError             it could not prove to have the pinned key
     │   ├─ NotEnrolledError                it does not admit our key
     │   ├─ InvitationError                 it does not accept our invitation
+    │   ├─ RotationError                   it does not take our next key on
     │   ├─ SshError                        the way over ssh failed
     │   ├─ OwnKeyError                     our own key pair is missing or cannot be used
     │   └─ ConnectAbortedError             we stopped waiting because we were told to
@@ -237,6 +238,25 @@ class InvitationError(HandshakeError):
             f"the server at {endpoint} does not accept this invitation; it is good once, and not for long ({why})",
             advice="ask for a new one; on the server, run",
             next_command="se-server invite --replace NAME",
+        )
+
+
+class RotationError(HandshakeError):
+    """The server does not take our next key on.
+
+    Attributes:
+        why: What is known about it.
+    """
+
+    exit_code = 65
+
+    def __init__(self, endpoint: str, why: str) -> None:
+        self.why = why
+        super().__init__(
+            endpoint,
+            f"the server at {endpoint} does not take the new key on ({why})",
+            advice="for what it is running, see",
+            next_command=f"se-remote doctor {endpoint}",
         )
 
 

@@ -301,7 +301,7 @@ class Link:
         failure: RemoteError = SessionLostError(self.endpoint.text, silent_for_s=0.0, why="the link was closed")
         try:
             connection = connect(
-                self.endpoint, own=self._security.own, server_key=self._security.server_key,
+                self.endpoint, own=self._security.own, spare=self._security.spare, server_key=self._security.server_key,
                 deadline_s=self._deadline_s, context=context, silence_s=self._lost_after_s,
                 abort_fd=self._abort_in.fileno(), on_refused=self._wait_for_approval,
             )  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from scenario_execution_keys.errors import KeysError
 from scenario_execution_keys.keypair import KeyPair, PublicKey
+from scenario_execution_keys.rotation import spare_pair
 from scenario_execution_keys.store import KeyStore
 from scenario_execution_remote.config import RemoteSettings
 from scenario_execution_remote.endpoint import Endpoint
@@ -20,11 +21,13 @@ class Security:
     Attributes:
         own: Our key pair; None without encryption.
         server_key: The server's pinned public key; None without encryption.
+        spare: The pair we had before, for a server that was not told of the new one yet; None almost always.
         warning: A sentence for the log if what travels can be read and changed by others, else None.
     """
 
     own: KeyPair | None
     server_key: PublicKey | None
+    spare: KeyPair | None = None
     warning: str | None = None
 
 
@@ -55,7 +58,7 @@ def security_for(endpoint: Endpoint, settings: RemoteSettings, store: KeyStore) 
             ),
         )
     try:
-        return Security(own=store.client_pair(), server_key=server_key)
+        return Security(own=store.client_pair(), server_key=server_key, spare=spare_pair(store))
     except KeysError as error:
         raise OwnKeyError(
             endpoint.text,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import zmq
 
@@ -52,6 +52,7 @@ def connect(
     silence_s: float = 5.0,
     abort_fd: int | None = None,
     on_refused: Callable[[NotEnrolledError], None] | None = None,
+    spare: KeyPair | None = None,
 ) -> Connection:
     """Connect, and return when the handshake has succeeded.
 
@@ -65,6 +66,7 @@ def connect(
         abort_fd: A descriptor that becomes readable if the caller wants this to stop; it is not read.
         on_refused: Called once if the server does not admit our key. It is then tried again until the deadline, because
             somebody may be enrolling it just now. None: that error is raised at once.
+        spare: Another pair of ours, tried where the server does not admit the first: the one before a rotation.
 
     Raises:
         HandshakeError: one of its children, named for what is true. What trying again cannot change is raised at once,
@@ -91,6 +93,11 @@ def connect(
         result = _round(errand)
         if isinstance(result, Connection):
             return result
+        if isinstance(result.error, NotEnrolledError) and spare is not None:
+            parties = replace(errand.parties, own=spare.public)
+            second = _round(replace(errand, parties=parties, own=spare))
+            if isinstance(second, Connection):
+                return second
         if isinstance(result.error, NotEnrolledError) and on_refused is not None:
             if not isinstance(before, NotEnrolledError):
                 on_refused(result.error)

@@ -58,8 +58,8 @@ class Visit:
         """
         deadline_s = time.monotonic() + self._timeout_s
         self._connection = connect(
-            self._endpoint, own=self._security.own, server_key=self._security.server_key, deadline_s=deadline_s,
-            context=self._context, silence_s=SILENCE_S,
+            self._endpoint, own=self._security.own, spare=self._security.spare, server_key=self._security.server_key,
+            deadline_s=deadline_s, context=self._context, silence_s=SILENCE_S,
         )  # fmt: skip
 
     def open(self) -> messages.Welcome:

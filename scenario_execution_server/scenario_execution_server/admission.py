@@ -49,6 +49,8 @@ class Peer:
         pid: Process that connected, if the kernel says so and it is visible here.
         key: Public key in Z85, if it came in with one.
         is_invited: Whether it came in with an invitation, which opens one enrolment and nothing else.
+        is_next: Whether it came in with the key that it will have, which makes that the one it has.
+        is_retired: Whether it came in with the key that it had; its sessions go on, and no new one begins.
         permissions: What it may do; who comes in without a key, by being on this machine, may do everything.
     """
 
@@ -60,6 +62,8 @@ class Peer:
     key: str | None = None
     permissions: Permissions = Permissions()
     is_invited: bool = False
+    is_next: bool = False
+    is_retired: bool = False
 
 
 class Admission:
@@ -69,6 +73,7 @@ class Admission:
         clients: Who is enrolled, by public key.
         exposed: Whether peers on other machines may come in without encryption.
         invited: Who may come in to enrol, by the public half of the one-use key.
+        retired: Names of enrolled clients by a key that they had, and that sessions of theirs still live with.
         clock: The time of day, with time zone; without one, whoever is admitted for a time only is not admitted.
         command: Completes a command line so that it works on this server's key store.
     """
@@ -79,10 +84,20 @@ class Admission:
         *,
         exposed: bool = False,
         invited: Mapping[PublicKey, OpenInvitation] = MappingProxyType({}),
+        retired: Mapping[PublicKey, str] = MappingProxyType({}),
         clock: Callable[[], datetime] | None = None,
         command: Callable[[str], str] = str,
     ) -> None:
         self._clients = {key.z85: client for key, client in clients.items()}
+        by_name = {client.name: client for client in clients.values()}
+        # A key that somebody has goes before one that somebody will have or had, whatever stands in the files.
+        following = {client.next_key.z85: client for client in clients.values() if client.next_key is not None}
+        self._next = {z85: client for z85, client in following.items() if z85 not in self._clients}
+        self._retired = {
+            key.z85: by_name[name]
+            for key, name in retired.items()
+            if name in by_name and key.z85 not in self._clients and key.z85 not in self._next
+        }
         self._invited = {key.z85: invitation for key, invitation in invited.items() if key not in clients}
         self._exposed = exposed
         self._clock = clock
@@ -153,7 +168,7 @@ class Admission:
         return self._admit_address(address)
 
     def _admit_key(self, user_id: str, address: str) -> Peer:
-        client = self._clients.get(user_id)
+        client = self._clients.get(user_id) or self._next.get(user_id) or self._retired.get(user_id)
         if client is None:
             return self._admit_guest(user_id, address)
         plain, may = plain_address(address), client.permissions
@@ -164,7 +179,10 @@ class Admission:
             if objection is not None:
                 mend = self._command(f"se-server permit {client.name} {objection.change}")
                 raise NotPermittedError(client.name, objection.why, mend)
-        return Peer(identity=f"key:{user_id}", name=client.name, address=plain, key=user_id, permissions=may)
+        return Peer(
+            identity=f"key:{user_id}", name=client.name, address=plain, key=user_id, permissions=may,
+            is_next=user_id in self._next, is_retired=user_id in self._retired,
+        )  # fmt: skip
 
     def _admit_guest(self, user_id: str, address: str) -> Peer:
         invitation = self._invited.get(user_id)

@@ -17,6 +17,7 @@ from scenario_execution_keys.errors import KeyAccessError, KeysError
 from scenario_execution_keys.invitations import Invitations
 from scenario_execution_keys.keypair import KeyPair, PublicKey
 from scenario_execution_keys.pending import PendingKeys
+from scenario_execution_keys.rotation import announce_key, confirm_key
 from scenario_execution_keys.store import KeyStore
 from scenario_execution_keys.trust import AuthorisedClients, Client
 from scenario_execution_remote.protocol.messages import Permit
@@ -37,6 +38,7 @@ _DESCRIPTORS_WANTED = (
 # Passing shortages of the machine: they say nothing about the key store, and strangers can cause them by connecting.
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN})
 _NOTES_AT_ONCE = 2  # files written for strangers in one look, a quarter of a second apart: no flood wears out a disk
+_NEXT_KEY_EVERY_S = 1.0  # per client: each is a write to the disk, for which everybody waits
 _STALE_AT_MOST_S = 10.0  # the last set that could be read counts that long; for ever would undo a revocation
 
 
@@ -67,6 +69,8 @@ class Doors:
         self._pending = PendingKeys(store)
         self._invitations = Invitations(store)
         self._invited_names: set[str] = set()
+        self._retired: dict[PublicKey, tuple[str, PublicKey]] = {}  # by the key before: the name, and the key now
+        self._announced_s: dict[str, float] = {}
         self._cannot_note = False
         self._admission = self._answers_for(AuthorisedClients(by_key={}))
         self.listeners: tuple[Listener, ...] = ()
@@ -137,6 +141,8 @@ class Doors:
         if peer is None or peer.permissions.until is not None:  # an answer for a time is asked for anew
             is_known = peer is not None
             peer = self._admission.admit(listener.kind, user_id, address)
+            if peer.is_next and self._confirm(peer):
+                peer = self._admission.admit(listener.kind, user_id, address)
             if len(self._answers) >= _ANSWERS_KEPT:
                 self._answers.clear()
             self._answers[question] = peer
@@ -153,13 +159,17 @@ class Doors:
         return self._admission.permit(peer)
 
     def enrol(self, peer: Peer, key: str) -> str:
-        """Enrol the key that an invited peer hands over; returns the name. It counts when this returns.
+        """Enrol the key that an invited peer hands over, or that an enrolled one wants to have; returns the name.
+
+        It counts when this returns.
 
         Raises:
-            EnrolmentRefusedError: If the peer is not invited, or its key cannot be enrolled; with words for it.
+            EnrolmentRefusedError: If the peer has no key, or what it hands over cannot be enrolled; with words for it.
         """
-        if not peer.is_invited or peer.key is None:
-            raise EnrolmentRefusedError("only an invited client can enrol itself. Run: se-remote join LINE")
+        if peer.key is None:
+            raise EnrolmentRefusedError("only a client with a key can enrol one. Run: se-remote join LINE")
+        if not peer.is_invited:
+            return self._announce(peer, PublicKey(peer.key), key)
         try:
             client = self._invitations.redeem(PublicKey(peer.key), PublicKey(key), datetime.now(timezone.utc))
         except KeysError as error:
@@ -171,6 +181,55 @@ class Doors:
         self.refresh()
         return client.name
 
+    def _announce(self, peer: Peer, current: PublicKey, key: str) -> str:
+        """Take the next key of an enrolled peer on; its own key once more says only that it has come in with it."""
+        if key == current.z85 and not peer.is_retired:
+            return peer.name
+        if peer.is_next or peer.is_retired:
+            raise EnrolmentRefusedError("this is not the key of an enrolled client. Run: se-remote keygen --rotate")
+        enrolled = self._clients.get(peer.name)
+        if enrolled is not None and enrolled.next_key is not None and enrolled.next_key.z85 == key:
+            return peer.name  # said once more
+        now_s = time.monotonic()
+        if now_s - self._announced_s.get(peer.name, -_NEXT_KEY_EVERY_S) < _NEXT_KEY_EVERY_S:
+            raise EnrolmentRefusedError("too many keys in a short time. Run: se-remote keygen --rotate")
+        self._announced_s[peer.name] = now_s
+        try:
+            following = PublicKey(key)
+            if following in self._invitations.all():
+                raise EnrolmentRefusedError("the key of an invitation is good for one use and cannot be enrolled")
+            is_new = announce_key(self._store, peer.name, current, following)
+        except KeysError as error:
+            raise EnrolmentRefusedError(str(error)) from error
+        if is_new:
+            event(
+                self._log, logging.INFO, "a client announced its next key", client=peer.name,
+                fingerprint=current.fingerprint, next=following.fingerprint, address=peer.address,
+            )  # fmt: skip
+        self.refresh()
+        return peer.name
+
+    def _confirm(self, peer: Peer) -> bool:
+        """A client has come in with its next key: that is its key now. Whether this could be written down."""
+        assert peer.key is not None  # only keys can be next
+        following = PublicKey(peer.key)
+        try:
+            before = confirm_key(self._store, peer.name, following)
+        except KeysError as error:
+            self._complain("a client's next key is admitted, and cannot be made its key", error, client=peer.name)
+            return False
+        # A scenario that runs with the key before is no reason to keep that key, nor the key a reason to end it.
+        for key, (name, now) in self._retired.items():
+            if (name, now) == (peer.name, before):
+                self._retired[key] = (name, following)
+        self._retired[before] = (peer.name, following)
+        event(
+            self._log, logging.INFO, "a client came in with its next key, the one before is retired",
+            client=peer.name, fingerprint=following.fingerprint, retired=before.fingerprint, address=peer.address,
+        )  # fmt: skip
+        self.refresh()
+        return True
+
     def command(self, words: str) -> str:
         """A command line that works on this server's key store."""
         return self._store.command(words)
@@ -181,7 +240,10 @@ class Doors:
         if not self._settings.curve:
             return
         signature = self._store.clients_signature()
-        if signature == self._signature and self._stale_since_s is None:
+        unused = [key for key in self._retired if not self._watch.is_in_use(f"key:{key.z85}")]
+        for key in unused:
+            del self._retired[key]
+        if signature == self._signature and self._stale_since_s is None and not unused:
             return
         clients = self._read_clients()
         if clients is None:
@@ -233,6 +295,11 @@ class Doors:
             clients.by_key,
             exposed=self._settings.exposed,
             invited=invited,
+            retired={
+                key: name
+                for key, (name, following) in self._retired.items()
+                if following in clients.by_key and clients.by_key[following].name == name
+            },
             clock=lambda: datetime.now(timezone.utc),
             command=self._store.command,
         )
@@ -260,11 +327,16 @@ class Doors:
         changes: dict[str, list[str]] = {
             "enrolled": sorted(now.keys() - self._clients.keys()),
             "revoked": sorted(self._clients.keys() - now.keys()),
+            "next_key": [n for n in both if now[n].next_key not in (None, self._clients[n].next_key)],
             "new_key": [name for name in both if now[name].key != self._clients[name].key],
             "permitted": [name for name in both if now[name].permissions != self._clients[name].permissions],
         }
         fingerprints = {name: client.key.fingerprint for name, client in (self._clients | now).items()}
-        self._watch.keys_changed({what: [(n, fingerprints[n]) for n in names] for what, names in changes.items()})
+        announced = {name: key.fingerprint for name in both if (key := now[name].next_key) is not None}
+        self._watch.keys_changed({
+            what: [(n, (announced if what == "next_key" else fingerprints)[n]) for n in names]
+            for what, names in changes.items()
+        })  # fmt: skip
         told = {what: ",".join(names) for what, names in changes.items() if names}
         if told:
             event(self._log, logging.INFO, "enrolled clients changed", **told)

@@ -297,6 +297,9 @@ class Front:
         if peer.is_invited:
             text = f"The invitation for {peer.name} opens no session, it can only enrol. Run: se-remote join LINE"
             return messages.Refused(code=RefusalCode.NOT_AUTHORISED.value, text=text)
+        if peer.is_retired:
+            text = f"{peer.name} has exchanged this key, and it opens no new session. Run: se-remote keygen --rotate"
+            return messages.Refused(code=RefusalCode.NOT_AUTHORISED.value, text=text)
         if self._is_stopping:
             text = "The server is stopping; try again when it is back."
             return messages.Refused(code=RefusalCode.STOPPING.value, text=text)
@@ -305,7 +308,9 @@ class Front:
             text = f"The server has its {limit} sessions already; end one, or raise --max-sessions."
             return messages.Refused(code=RefusalCode.LIMIT.value, text=text)
         own_limit = peer.permissions.sessions
-        if own_limit is not None and len(self._sessions.of(peer.identity)) >= own_limit:
+        # By name: who exchanges a key keeps the sessions of the one before, and must not get as many again.
+        own = [s for s in self._sessions if s.peer.key is not None and s.peer.name == peer.name]
+        if own_limit is not None and len(own) >= own_limit:
             mend = self._doors.command(f"se-server permit {peer.name} --sessions {own_limit + 1}")
             text = f"{peer.name} has the {own_limit} sessions it may have here; end one, or its operator runs: {mend}"
             return messages.Refused(code=RefusalCode.LIMIT.value, text=text)

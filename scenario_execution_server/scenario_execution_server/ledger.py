@@ -33,6 +33,7 @@ class Happening(str, enum.Enum):
     ACTION_CANCELLED = "action-cancelled"
     ENROLLED = "enrolled"
     REVOKED = "revoked"
+    NEXT_KEY = "next-key"
     KEY_CHANGED = "key-changed"
     PERMITTED = "permitted"
     SUPPRESSED = "suppressed"

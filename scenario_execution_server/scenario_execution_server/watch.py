@@ -24,6 +24,7 @@ _SEEN_CLIENTS = 10_000  # names are the operator's, so this is only a bound
 _CHANGES = {
     "enrolled": Happening.ENROLLED,
     "revoked": Happening.REVOKED,
+    "next_key": Happening.NEXT_KEY,
     "new_key": Happening.KEY_CHANGED,
     "permitted": Happening.PERMITTED,
 }
@@ -141,6 +142,10 @@ class Watch:
         for kind, clients in changes.items():
             for name, fingerprint in clients:
                 self._note(_CHANGES[kind], Who(client=name, fingerprint=fingerprint))
+
+    def is_in_use(self, identity: str) -> bool:
+        """Whether a peer that came in like this has a session."""
+        return any(session.peer.identity == identity for session in self._sessions)
 
     # -- from the command line -----------------------------------------------------------------------------------------
 

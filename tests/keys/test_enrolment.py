@@ -176,6 +176,7 @@ def test_clients_are_listed_for_people_and_for_programs(store: KeyStore) -> None
     assert alice == {
         "name": "alice",
         "fingerprint": CLIENT.public.fingerprint,
+        "next_fingerprint": None,
         "expires": "2040-01-01T00:00:00Z",
         "permissions": {"actions": "log", "until": "2040-01-01T00:00:00Z"},
         "summary": "log",

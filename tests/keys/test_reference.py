@@ -14,7 +14,9 @@ from scenario_execution_keys.commands import CLIENT_COMMANDS, SERVER_COMMANDS
 from scenario_execution_keys.invitations import Invitations
 from scenario_execution_keys.pending import PENDING_LIMIT, PendingKeys
 from scenario_execution_keys.permissions import Permissions
+from scenario_execution_keys.rotation import ClientRotation
 from scenario_execution_keys.store import KeyStore
+from scenario_execution_keys.trust import ServerScope
 from scenario_execution_remote.join_command import join_command
 from tests.support.documents import split
 from tests.support.keys import CLIENT, FAMILY, SERVER
@@ -58,6 +60,9 @@ def test_the_files_of_the_reference_are_those_that_are_made(tmp_path: Path) -> N
     store.create_client_pair()
     store.enrol("NAME", CLIENT.public)
     store.trust("robot", SERVER.public)
+    rotation = ClientRotation(store)
+    rotation.make_next()
+    rotation.keep_old(CLIENT, [ServerScope.parse("robot")])
     until = datetime.now(timezone.utc) + timedelta(minutes=1)
     Invitations(store).create("invited", ["robot:1"], until, Permissions())
     PendingKeys(store).remember(CLIENT.public, "192.0.2.7")

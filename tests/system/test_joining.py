@@ -174,10 +174,24 @@ def test_two_that_use_one_line_at_once_enrol_one_key(lab: Lab) -> None:
     assert first in by_key and second not in by_key
 
 
-def test_an_enrolled_client_cannot_enrol_others(lab: Lab) -> None:
+def test_an_enrolled_client_cannot_enrol_others_but_a_next_key_of_its_own(lab: Lab) -> None:
+    following = KeyPair.generate().public
     with RawClient(lab.server, lab.owner) as client:
-        client.send(Kind.HELLO, wire.encode(messages.Enrol(program="x", key=KeyPair.generate().public.z85)))
-        assert "only an invited client" in client.refusal().text
+        client.send(Kind.HELLO, wire.encode(messages.Enrol(program="x", key=following.z85)))
+        enrolled: messages.Enrolled = wire.decode_one(client.expect(Kind.WELCOME).body, messages.Enrolled)
+        assert enrolled.name == "owner"
+    (owner,) = lab.store.authorised_clients().by_key.values()
+    assert (owner.name, owner.key, owner.next_key) == ("owner", lab.owner.pair.public, following)
+
+
+def test_whoever_comes_in_without_a_key_cannot_enrol_one(lab: Lab, tmp_path: Path, site: str) -> None:
+    plain = ServerProcess(tmp_path / "plain", *BRISK, "--port", "0", keys=lab.owner.folder, site=site)
+    try:
+        with RawClient(plain, address=f"tcp://{plain.endpoint}") as client:
+            client.send(Kind.HELLO, wire.encode(messages.Enrol(program="x", key=KeyPair.generate().public.z85)))
+            assert "only a client with a key" in client.refusal().text
+    finally:
+        plain.close()
     assert lab.names() == {"owner"}
 
 

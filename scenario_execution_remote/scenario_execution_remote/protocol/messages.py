@@ -66,7 +66,8 @@ class Ended:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrol:
     """In place of a :class:`Hello`, from a client that came in with an invitation: enrol ``key``, a public key in Z85,
-    and forget the invitation."""
+    and forget the invitation. From an enrolled client: admit me with ``key`` as well, and with nothing else once I have
+    come in with it; its own key says that it has."""
 
     program: str
     key: str
