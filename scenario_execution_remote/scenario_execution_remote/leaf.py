@@ -74,6 +74,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         end_with_the_run()
         scenario, is_new = RUN.enter_scenario(kwargs)
         if is_new:
+            RUN.count_ticks(self._root())
             for node in self._all_in_the_tree():
                 node.begin_setup(scenario, kwargs)
         elif self._scenario != scenario:  # it was not in the tree when the set-up of the others began
@@ -116,11 +117,14 @@ class RemoteNode(py_trees.behaviour.Behaviour):
             raise self._setup_error or RuntimeError("the set-up has not begun")
         return self._session, self._setup_pending
 
-    def _all_in_the_tree(self) -> list[RemoteNode]:
+    def _root(self) -> py_trees.behaviour.Behaviour:
         root: py_trees.behaviour.Behaviour = self
         while root.parent is not None:
             root = root.parent
-        return [node for node in root.iterate() if isinstance(node, RemoteNode)]
+        return root
+
+    def _all_in_the_tree(self) -> list[RemoteNode]:
+        return [node for node in self._root().iterate() if isinstance(node, RemoteNode)]
 
     def initialise(self) -> None:
         """Resolve the arguments of this activation, here and now, exactly as the engine would."""
@@ -135,7 +139,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
     def update(self) -> Status:
         """One tick of the remote action, if its result comes within this tick's share of waiting; else RUNNING."""
         session = self._session or self._require_session()
-        tick = RUN.budget.enter(self.number, time.monotonic())
+        tick = RUN.budget.number
         session.waves.enter(self, tick)
         awaited = self._awaited
         if awaited is not None and awaited.number == tick and awaited.has_left_running(self.number):
@@ -350,36 +354,46 @@ class RemoteSubtree(RemoteNode, py_trees.composites.Sequence):
             child.parent = self
         self.children = local.children
         self._shown = [node for node in self.iterate() if node is not self]
+        self._visited: list[py_trees.behaviour.Behaviour] = []
         for node in self._shown:
             node.setup = _do_nothing  # type: ignore[method-assign]
             node.shutdown = _do_nothing  # type: ignore[method-assign]
 
     def tick(self) -> Iterator[py_trees.behaviour.Behaviour]:
-        """Tick the whole subtree on the server, in one call; yields the nodes that took part."""
+        """Tick the whole subtree on the server, in one call; yields the nodes that it came to."""
         if self.status != Status.RUNNING:
             self.initialise()
+        self._visited = []
         new_status = self.update()
         if new_status != Status.RUNNING:
             self.stop(new_status)
         self.status = new_status
-        yield from (node for node in self._shown if node.status != Status.INVALID)
+        yield from self._visited
         yield self
 
     def stop(self, new_status: Status = Status.INVALID) -> None:
         """Have the subtree stopped; what is below stops with it, on the server."""
         self.terminate(new_status)
         if new_status == Status.INVALID:
-            for node in self._shown:
+            for node in (*self._shown, self):
                 node.status = Status.INVALID
+                if isinstance(node, py_trees.composites.Composite):
+                    node.current_child = None
         self.status = new_status
         self.iterator = self.tick()
 
     def _show_below(self, nodes: list[Any]) -> None:
-        for node, (status, feedback) in zip(self._shown, nodes, strict=False):
+        visits: list[tuple[int, py_trees.behaviour.Behaviour]] = []
+        for node, (status, feedback, turn, current) in zip((*self._shown, self), nodes, strict=False):
+            if isinstance(node, py_trees.composites.Composite):
+                node.current_child = None if current is None else node.children[current]
+            if node is self:
+                continue  # its own status is the tree's to set
             node.status = Status[status]
             node.feedback_message = feedback
-            if node.parent is self and node.status != Status.INVALID:
-                self.current_child = node
+            if turn is not None:
+                visits.append((turn, node))
+        self._visited = [node for _, node in sorted(visits, key=lambda visit: visit[0])]
 
 
 def _do_nothing(**_kwargs: Any) -> None:

@@ -37,6 +37,7 @@ _PROGRAM = "scenario_execution"
 _SIGNS_OF_LIFE = (messages.Alive, messages.Artifact, messages.Chunk)
 _READ, _NOBLOCK = int(zmq.POLLIN), int(zmq.NOBLOCK)  # plain numbers: an enum's arithmetic costs more than the call
 _TURN_MESSAGES = 64  # taken by the link's thread before others have their turn
+_ALONG_S = 0.001  # for what has come already when something is sent; the rest is the thread's
 _CLOSE_LINGER_S = 1.0  # for the last frame, a BYE, to leave this machine after the link is closed
 
 __all__ = ["Link", "Pending"]
@@ -201,7 +202,7 @@ class Link:
             self._wake()
             return
         try:
-            self._take_turn(until_s=0.0)
+            self._take_turn(time.monotonic() + _ALONG_S)
         finally:
             self._turn.release()
 

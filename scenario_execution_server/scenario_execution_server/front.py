@@ -167,7 +167,11 @@ class Front:
         for _ in range(_TURN_MESSAGES):
             if not socket.getsockopt(zmq.EVENTS) & _READ:  # asked, as an exception would cost as much as a message
                 return
-            self._receive(listener, socket.recv_multipart(copy=False))
+            parts = socket.recv_multipart(copy=False)
+            try:
+                self._receive(listener, parts)
+            except Exception:  # noqa: BLE001 - a slip of ours costs one message its answer, and not everybody the server
+                self._log.exception("a message could not be handled; please report this")
 
     def _receive(self, listener: Any, parts: list[zmq.Frame]) -> None:
         route, last = parts[0].bytes, parts[-1]
@@ -257,7 +261,8 @@ class Front:
     def _receive_legacy(self, listener: Any, route: bytes, peer: Any, envelope: Parts, data: memoryview) -> None:
         # One session per connection: this protocol has no session id, and a connection is the one thing that two
         # clients of the same user on the same host cannot share. See docs/decisions/0005-version-1-clients.md.
-        key = (peer.identity, b"v1" + route)
+        # A client chooses its routing id, and must not hit on a version 2 session of its own: that has 16 bytes.
+        key = (peer.identity, b"version 1 client" + route)
         session = self._sessions.find(*key)
         dialect = LegacyDialect(time.monotonic()) if session is None else session.dialect
         if len(data) > _LEGACY_LIMIT_BYTES:

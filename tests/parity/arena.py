@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the rows are run: two servers with two doors each, and the engine's own command line in processes of their own."""
+"""Where the rows are run: two servers with two doors each, and the engine's own command line in processes of their
+own."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -118,7 +120,8 @@ class Arena:
                 self._exclusive.notify_all()
 
     def _run(self, row: Row, way: str, number: str) -> Outcome:
-        folder = self.folder / row.slug[:60] / way
+        # short, as paths of sockets may come below it; and as long for each way, as it stands in sentences with columns
+        folder = self.folder / f"{row.slug[:40]}-{zlib.crc32(row.slug.encode()):08x}" / way
         folder.mkdir(parents=True)
         place = folder / "run"
         place.mkdir()
@@ -129,7 +132,7 @@ class Arena:
             return text
 
         variables = clean_environment(
-            PYTHONPATH=self.site, PROBE_SIDE="server" if way == "local" else "client", TMPDIR=str(folder), LANG="C.UTF-8",
+            PYTHONPATH=self.site, PROBE_SIDE="server" if way == "local" else "client", TMPDIR=str(folder), LANG="C.UTF-8",  # noqa: E501
             PYTHONHASHSEED="0",  # so that the sets that displays print come in the same order
             SCENARIO_EXECUTION_KEYS_DIR=str(self.owner.folder), **{MARK: (mark := new_mark("parity"))},
             **{name: filled(value) for name, value in row.environment.items()},
@@ -149,7 +152,8 @@ class Arena:
         command: list[object] = [BIN / "scenario_execution", file, "-o", place / "out", "--bt-log"]
         command += ["--simulation", SIMULATOR] if row.pace is Pace.SIMULATED else ["-s", row.pace.value]
         if row.program:
-            command = [filled(word) if word != "python" else sys.executable for word in row.program]
+            command = [*map(filled, row.program)]
+            command[0] = sys.executable if command[0] == "python" else BIN / str(command[0])
         words = [str(word) for word in (*command, *options)]
         stdout, stderr = folder / "stdout", folder / "stderr"
         if row.program or row.fresh:
@@ -207,7 +211,9 @@ class Arena:
     def _outcome(
         folder: Path, place: Path, code: object, left: list[Found], names: Mapping[str, str], is_root_remote: bool
     ) -> Outcome:
-        out, err = ((folder / name).read_text(encoding="utf-8", errors="backslashreplace") for name in ("stdout", "stderr"))
+        out, err = (
+            (folder / name).read_text(encoding="utf-8", errors="backslashreplace") for name in ("stdout", "stderr")
+        )
         records, printed = spoken(out, names, is_root_remote)
         aspects: dict[str, object] = {
             "exit code": code,
@@ -219,7 +225,6 @@ class Arena:
         files = files_of(place, names, is_root_remote)
         aspects |= {f"file {name}": content for name, content in files.items() if name not in INPUT}
         return Outcome(aspects, f"{out}\n--- stderr\n{err}")
-
 
 
 class Outcomes:

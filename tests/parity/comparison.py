@@ -17,6 +17,9 @@ def complaints(row: Row, local: Outcome, remote: Outcome) -> list[str]:
     """The differences, each as a text; none for a row that is as it should be."""
     found = []
     unused = set(row.remotely)
+    code = local.aspects["exit code"]
+    if row.code is not None and code != row.code:
+        found.append(f"the local run ended with {code!r} and not, as the row says, with {row.code}")
     for aspect in sorted({*local.aspects, *remote.aspects}):
         here, there = local.aspects.get(aspect), remote.aspects.get(aspect)
         if aspect in row.unlike:
@@ -33,6 +36,8 @@ def complaints(row: Row, local: Outcome, remote: Outcome) -> list[str]:
             here, there = (value[: row.cut] if isinstance(value, list) else value for value in (here, there))
             if not isinstance(here, list) or len(here) < row.cut:
                 found.append(f"{aspect}: has fewer than {row.cut} lines: {here!r}")
+        if row.unsteady and aspect.endswith("behaviors.jsonl"):
+            here, there = results_of_leaves(here), results_of_leaves(there)
         if aspect in row.unordered:
             here, there = (sorted(value) if isinstance(value, list) else value for value in (here, there))
         if here != there:
@@ -44,7 +49,8 @@ def complaints(row: Row, local: Outcome, remote: Outcome) -> list[str]:
 def without_shutdown(lines: list[str], stopped: tuple[str, ...], here: tuple[str, ...]) -> tuple[list[str], list[str]]:
     """A trace without what the end of the scenario adds to it, and what is wrong with that.
 
-    Each action that was set up is shut down once, after everything else of it; before that, one that still runs is stopped.
+    Each action that was set up is shut down once, after everything else of it; before that, one that still runs is
+    stopped.
     """
     kept: list[str] = []
     wrong: list[str] = []
@@ -70,6 +76,13 @@ def without_shutdown(lines: list[str], stopped: tuple[str, ...], here: tuple[str
     wrong += [f"{tag} is not shut down" for tag, count in alive.items() if count > 0 and tag not in here]
     wrong += [f"at the end, {tag} is not stopped: no {lines}" for tag, lines in stopping.items() if lines]
     return kept, wrong
+
+
+def results_of_leaves(log: object) -> object:
+    """What is left of a tree log when ticks do not count."""
+    if not isinstance(log, list):
+        return log
+    return [line for line in log if re.search(r"^\S+ BEHAVIOUR .* (SUCCESS|FAILURE) ", line)]
 
 
 def contrast(here: object, there: object) -> str:

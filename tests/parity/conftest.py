@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The runs of the parity suite: servers for all of it, and runs that are started ahead of the tests that look at them."""
+"""The runs of the parity suite: servers for all of it, and runs that are started ahead of the tests that look at
+them."""
 
 from __future__ import annotations
 

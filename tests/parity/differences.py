@@ -12,12 +12,12 @@ END = Difference(
     record="0005-end-of-scenario.md",
 )
 COPIES = Difference(
-    title="An action gets a copy of a variable's value: changing a list or dictionary in place changes nothing on the client.",
+    title="An action gets a copy of a variable's value: changing a list or dictionary in place changes nothing on the client.",  # noqa: E501
     why="Two processes share no objects; writing the variable does travel.",
     record="0007-values-by-copy.md",
 )
 FOLDER = Difference(
-    title="The working folder of remote actions is a folder of their session, which is empty at first and removed at the end.",
+    title="The working folder of remote actions is a folder of their session, which is empty at first and removed at the end.",  # noqa: E501
     why="The client's folder is not there, and sessions must not find each other's files.",
     record="0008-working-folder.md",
 )
@@ -27,7 +27,7 @@ LATE = Difference(
     record="0009-late-results.md",
 )
 ELSEWHERE = Difference(
-    title="What can only go wrong with another machine fails in set-up, or fails the action, in words that name both sides.",
+    title="What can only go wrong with another machine fails in set-up, or fails the action, in words that name both sides.",  # noqa: E501
     why="There is no local behaviour to be the same as.",
     record="0010-errors-without-a-local-twin.md",
 )
@@ -35,4 +35,10 @@ SIMULATOR = Difference(
     title="A simulation object stays on the client: the actions there get it, remote ones do not.",
     why="A live simulator cannot be sent; the action fails with the engine's own sentence for a run without one.",
     record="0011-simulator-stays.md",
+)
+SUBTREE = Difference(
+    title="A remote subtree is ticked as one: its steps are not timed one by one, and with -d its debug lines come before those "  # noqa: E501
+    "of the visitor.",
+    why="One call per tick does for all of its steps; in between, nothing of the client runs.",
+    record="0012-subtrees-as-one.md",
 )

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the engine's command line again and again, each time in a fork of this process, which has loaded the engine once.
+"""Runs the engine's command line again and again, each time in a fork of this process, which has loaded the engine
+once.
 
 Loading the engine and parsing its libraries takes nearly all of the time of a short run. The program that is run is the
 installed console script, unchanged; what is there already is imported modules, and the libraries' syntax trees.
-`engine_program.py FD` takes one request after the other from the socket FD, as JSON, and answers with the process id, and
+`engine_program.py FD` takes one request after the other from the socket FD, as JSON, and answers with the process
+id, and
 later with the exit status.
 """
 

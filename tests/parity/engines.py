@@ -81,7 +81,7 @@ class Engine:
     ) -> Run:  # fmt: skip
         """Start a run; the one before must have ended. With `nap_s`, it sleeps only so long between ticks."""
         request = {
-            "arguments": list(arguments), "environment": dict(environment), "folder": str(folder), "stdout": str(stdout),
+            "arguments": list(arguments), "environment": dict(environment), "folder": str(folder), "stdout": str(stdout),  # noqa: E501
             "stderr": str(stderr), "nap_s": nap_s,
         }  # fmt: skip
         self._socket.sendall(f"{json.dumps(request)}\n".encode())

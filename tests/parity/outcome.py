@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import html
 import json
 import re
@@ -17,6 +18,9 @@ TREE_LINE = re.compile(r"^( *)(-\^-|-->|\{-\}|\[-\]|/_/|/o/|\{o\}|\[o\]|\(o\)) (
 ROOT_LINE = re.compile(r"^(.*\S *)((?:-\^-|\{-\}) \S.*)$")  # the first line of a tree, at the end of a sentence
 DEBUG_OF_REMOTE = re.compile(r"^\[DEBUG\] remote +: ")  # py_trees' own debug lines about the decorator
 TRACEBACK = "Traceback (most recent call last):"
+VARYING = re.compile(
+    r"^(-?\d*\.\d+(e-?\d+)?|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$"
+)  # a time, or the id of a node
 REMOTE_CAUSE = "scenario_execution_remote.faults.RemoteTraceback: on the server:"
 BARE_CAUSE = re.compile(r"^[A-Z]\w+(Error|Exception): ")  # an exception that was never raised has no traceback
 CHAINED = ("The above exception was the direct cause", "During handling of the above exception")
@@ -36,6 +40,7 @@ def plain_lines(text: str, names: Mapping[str, str]) -> list[str]:
     text = COLOUR.sub("", text)
     for value in sorted(names, key=len, reverse=True):
         text = text.replace(value, names[value])
+    text = re.sub(r"\[\d{10}\.\d{6}\]", "[0.0]", text)
     text = re.sub(r"\b0x[0-9a-f]{6,}", "0x...", text)
     # sentences about an action show its invocation, modifiers and all
     text = re.sub(r'remote\("\$E2?",setup_timeout:40s\)', "", text)
@@ -135,7 +140,7 @@ def tree_log(path: Path, names: Mapping[str, str]) -> list[str]:
             return "-"
         node = nodes[identity]
         parent = node["parent_id"]
-        if parent is None:
+        if parent not in nodes:  # the loader of model files loses the modifiers of the scenario, but not their links
             return "0"
         if nodes[parent]["class_name"] == REMOTE_CLASS:
             return place(parent)
@@ -150,6 +155,9 @@ def tree_log(path: Path, names: Mapping[str, str]) -> list[str]:
         if record.get("removed"):
             lines.append(f"{place(record['behavior_id'])} removed")
         elif record["class_name"] != REMOTE_CLASS:
+            above = nodes.get(record["parent_id"])
+            if above is not None and above["class_name"] == REMOTE_CLASS and above["parent_id"] is None:
+                record["behavior_name"] = above["behavior_name"]  # the root's, with the number of the document
             detail = [record[key] for key in ("type", "class_name", "behavior_name", "additional_detail")]
             source = f"{record['osc_file']}:{record['osc_line']}:{record['osc_column']}"
             lines.append(
@@ -205,11 +213,8 @@ def drawing(text: str, names: Mapping[str, str]) -> list[str]:
 
 def timing_table(path: Path) -> list[str]:
     """A table of the tick recorder without its times and without the rows of remote decorators."""
-    lines = path.read_text(encoding="utf-8").splitlines()
     found = []
-    for line in lines:
-        cells = line.split(",")
-        if REMOTE_CLASS.rpartition(".")[2] in cells or REMOTE_CLASS in cells:
-            continue
-        found.append(",".join(re.sub(r"^-?\d*\.\d+(e-?\d+)?$", "#", cell) for cell in cells))
+    for cells in csv.reader(path.read_text(encoding="utf-8").splitlines()):
+        if REMOTE_CLASS not in cells:
+            found.append(",".join(VARYING.sub("#", cell) for cell in cells))
     return found

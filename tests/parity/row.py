@@ -16,12 +16,15 @@ HEAD = "import osc.helpers\nimport osc.remote\nimport osc.probe\nimport osc.pari
 class Pace(Enum):
     """How the ticks of a run follow each other; half of the tick period is what a tick may wait for remote results.
 
-    On a busy machine no process gets its turn within a few milliseconds for certain, so that with short periods some results would
+    On a busy machine no process gets its turn within a few milliseconds for certain, so that with short periods
+    some results would
     come a tick later, as they may; and with long ones the suite would last for hours.
     """
 
     HURRIED = 4.0  # the period as the engine knows it, in seconds; but the engine's sleep between ticks is cut short
-    SIMULATED = 0.1  # --simulation, with a simulator that does nothing: time goes by in steps, as fast as they can be made
+    SIMULATED = (
+        0.1  # --simulation, with a simulator that does nothing: time goes by in steps, as fast as they can be made
+    )
     WALL = 0.4  # the engine really waits between ticks
 
 
@@ -74,8 +77,10 @@ class Live(Protocol):
 class Row:
     """One scenario that is run locally and remotely.
 
-    «Lines of Python» in `text` become a string of the language, which has no quotes in strings. In `text`, `options`, `files` and `environment`, ``$F`` is the folder of the run, ``$T`` the argument that has an action write
-    a trace there, and ``$N`` a number nobody else uses. A line ``REMOTE`` is a remote() for the first server, ``REMOTE2``
+    «Lines of Python» in `text` become a string of the language, which has no quotes in strings. In `text`,
+    `options`, `files` and `environment`, ``$F`` is the folder of the run, ``$T`` the argument that has an action write
+    a trace there, and ``$N`` a number nobody else uses. A line ``REMOTE`` is a remote() for the first server,
+    ``REMOTE2``
     for the second; in the local run it is a comment.
 
     Attributes:
@@ -87,11 +92,15 @@ class Row:
         environment: More variables for the client.
         program: What is run in place of the engine's own command line; it gets the options and no others.
         pace: How fast it ticks.
+        code: The local exit status, where a row states it, so that it does not compare two failures.
         meanwhile: Done to the run while it lasts.
         as_model: The scenario is a model file (.sce).
         fresh: The engine runs in a process that has to load it first, as that matters to the row.
         alone: It needs the machine for itself, because it measures time.
         unordered: What is compared without regard to order, and why that is undefined.
+        unsteady: Why nobody knows in which tick something happens; then only the results of the leaves are
+            compared, not the
+            ticks in between.
         unlike: What is not compared, and why it cannot be the same.
         cut: How many lines of each trace are compared, for scenarios that would go on for ever.
         differs: The difference on purpose that it shows.
@@ -108,11 +117,13 @@ class Row:
     environment: Mapping[str, str] = field(default_factory=dict)
     program: tuple[str, ...] = ()
     pace: Pace = Pace.HURRIED
+    code: int | None = None
     meanwhile: Callable[[Live], None] | None = None
     as_model: bool = False
     alone: bool = False
     fresh: bool = False
     unordered: Mapping[str, str] = field(default_factory=dict)
+    unsteady: str = ""
     unlike: Mapping[str, str] = field(default_factory=dict)
     cut: int | None = None
     differs: Difference | None = None
@@ -148,7 +159,14 @@ def scenario(body: str, *, declare: str = "", modifiers: str = "REMOTE", imports
     def lines(text: str, depth: int) -> str:
         return textwrap.indent(textwrap.dedent(text).strip("\n"), "    " * depth)
 
-    parts = [HEAD + imports, f"scenario {name}:", lines(modifiers, 1), lines(declare, 1), "    do serial:", lines(body, 2)]
+    parts = [
+        HEAD + imports,
+        f"scenario {name}:",
+        lines(modifiers, 1),
+        lines(declare, 1),
+        "    do serial:",
+        lines(body, 2),
+    ]
     return "\n".join(part.rstrip() for part in parts if part.strip()) + "\n"
 
 

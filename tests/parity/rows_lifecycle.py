@@ -65,8 +65,9 @@ placement = (
     Row(
         name="remote() directly below do needs no composition",
         feature=PLACEMENT,
-        text=scenario("", modifiers="").replace("    do serial:", "    do serial:\n        serial:\n            REMOTE\n"
-                                                "            probe_steps($T)"),
+        text=scenario("", modifiers="").replace(
+            "    do serial:", "    do serial:\n        serial:\n            REMOTE\n            probe_steps($T)"
+        ),
     ),  # fmt: skip
     Row(
         name="remote() above other modifiers",
@@ -118,7 +119,9 @@ placement = (
             probe_code($T, tag: "look", at_execute: «write(GLOBALS["mark"])»)
             """
         ),
-        unlike={"file trace": "two servers are two processes: the third action sees what the first left, not the second"},
+        unlike={
+            "file trace": "two servers are two processes: the third action sees what the first left, not the second"
+        },
     ),
     Row(
         name="a label is the name of the action everywhere",
@@ -420,7 +423,7 @@ lifecycle = (
     Row(
         name="an action that finishes before its until is not cancelled",
         feature=LIFECYCLE,
-        text=scenario("probe_steps($T, ticks: 2) with:\n    until elapsed(20s)\nprobe_steps($T, tag: \"b\")"),
+        text=scenario('probe_steps($T, ticks: 2) with:\n    until elapsed(20s)\nprobe_steps($T, tag: "b")'),
     ),
     Row(
         name="until on a variable that the action itself increments",
@@ -508,7 +511,7 @@ lifecycle = (
         ),
         differs=LATE,
         unlike={
-            "file out/behaviors.jsonl": "locally the first tick lasts until the blocking call is over, remotely it does not",
+            "file out/behaviors.jsonl": "locally the first tick lasts until the blocking call is over, remotely it does not",  # noqa: E501
         },
     ),
     Row(
@@ -550,7 +553,9 @@ finish = (
         name="emit end ends the scenario with running actions as a success",
         feature=FINISH,
         pace=Pace.WALL,
-        text=scenario('parallel:\n    probe_steps($T, ticks: 99)\n    serial:\n        wait elapsed(0.5s)\n        emit end'),
+        text=scenario(
+            "parallel:\n    probe_steps($T, ticks: 99)\n    serial:\n        wait elapsed(0.5s)\n        emit end"
+        ),
         differs=END,
         stopped=("a",),
     ),
@@ -558,7 +563,9 @@ finish = (
         name="emit fail ends the scenario with running actions as a failure",
         feature=FINISH,
         pace=Pace.WALL,
-        text=scenario('parallel:\n    probe_steps($T, ticks: 99)\n    serial:\n        wait elapsed(0.5s)\n        emit fail'),
+        text=scenario(
+            "parallel:\n    probe_steps($T, ticks: 99)\n    serial:\n        wait elapsed(0.5s)\n        emit fail"
+        ),
         differs=END,
         stopped=("a",),
     ),
@@ -578,7 +585,7 @@ finish = (
     Row(
         name="a background process of a scenario that succeeds is ended with it",
         feature=FINISH,
-        text=scenario(f"{BACKGROUND}\nlog(\"done\")"),
+        text=scenario(f'{BACKGROUND}\nlog("done")'),
         differs=END,
         remotely={"left running": []},
         unlike={"log": "locally nobody shuts the process down, so that there is nothing to log"},
@@ -586,7 +593,7 @@ finish = (
     Row(
         name="a background process of a scenario that fails is ended with it",
         feature=FINISH,
-        text=scenario(f"{BACKGROUND}\nprobe_steps($T, result: \"failure\")"),
+        text=scenario(f'{BACKGROUND}\nprobe_steps($T, result: "failure")'),
         differs=END,
         remotely={"left running": []},
         unlike={"log": "locally nobody shuts the process down, so that there is nothing to log"},
@@ -631,11 +638,9 @@ finish = (
     Row(
         name="an exception in shutdown does not change the verdict",
         feature=FINISH,
-        text=scenario(
-            'probe_code(at_shutdown: «raise ValueError("too late")»)\nprobe_steps($T)'
-        ),
+        text=scenario('probe_code(at_shutdown: «raise ValueError("too late")»)\nprobe_steps($T)'),
         differs=END,
-        unlike={name: "the exception is logged; the plain runner never calls shutdown()" for name in ("log", "stdout")},
+        unlike=dict.fromkeys(("log", "stdout"), "the exception is logged; the plain runner never calls shutdown()"),
     ),
     Row(
         name="a post-run command sees the files of all actions",
@@ -658,7 +663,9 @@ finish = (
     Row(
         name="a thread of an action that never ends does not hold up a remote run's end",
         feature=FINISH,
-        text=scenario("probe_code($T, at_execute: «threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()»)"),
+        text=scenario(
+            "probe_code($T, at_execute: «threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()»)"
+        ),
     ),
 )
 
@@ -693,7 +700,9 @@ quirks = (
     Row(
         name="an INVALID action below a decorator is terminated by it as well",
         feature=QUIRKS,
-        text=scenario('probe_steps($T, ticks: 2, result: "invalid success") with:\n    inverter()\n    failure_is_success()'),
+        text=scenario(
+            'probe_steps($T, ticks: 2, result: "invalid success") with:\n    inverter()\n    failure_is_success()'
+        ),
     ),
     Row(
         name="a timeout looks at the clock after its child and cancels one that has just succeeded",
@@ -712,7 +721,7 @@ quirks = (
             """
         ),
         files={
-            "stubborn.sh": "#!/bin/sh\ntrap 'sleep 2; echo bye; exit' TERM\necho up\nwhile :; do sleep 1000.$1 & wait; done\n"
+            "stubborn.sh": "#!/bin/sh\ntrap 'sleep 2; echo bye; exit' TERM\necho up\nwhile :; do sleep 1000.$1 & wait; done\n"  # noqa: E501
         },
         options=("-d",),
         differs=END,

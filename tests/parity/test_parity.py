@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every row of the table: run by the engine's own command line with its actions here, and with its actions on a server."""
+"""Every row of the table: run by the engine's own command line with its actions here, and with its actions on a
+server."""
 
 from __future__ import annotations
 

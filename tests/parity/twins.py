@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-MODULE = '''# SPDX-License-Identifier: Apache-2.0
+MODULE = """# SPDX-License-Identifier: Apache-2.0
 from py_trees.common import Status
 from scenario_execution.actions.base_action import BaseAction
 
@@ -22,13 +22,12 @@ class Twin(BaseAction):
 
 def library():
     return "{name}", "{name}.osc"
-'''
+"""
 OSC = """# SPDX-License-Identifier: Apache-2.0
 action probe_twin:
     # Writes the name of its package
     path: string
-    {more}
-"""
+{more}"""
 
 
 def make_package(folder: Path, name: str, version: str, *more: str) -> str:
@@ -37,7 +36,7 @@ def make_package(folder: Path, name: str, version: str, *more: str) -> str:
     (package / "lib_osc").mkdir(parents=True)
     arguments = ", ".join(("path", *more))
     (package / "__init__.py").write_text(MODULE.format(arguments=arguments, name=name, version=version))
-    (package / "lib_osc" / f"{name}.osc").write_text(OSC.format(more="".join(f"{word}: string\n    " for word in more)))
+    (package / "lib_osc" / f"{name}.osc").write_text(OSC.format(more="".join(f"    {word}: string\n" for word in more)))
     info = folder / f"{name}-{version}.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")

@@ -28,7 +28,8 @@ STOP_S = 20.0  # likewise for its end
 OWN_NAMES = ("scenario_executi", "se-zygote")  # the kernel keeps 15 characters of a name
 CURVE = ("--curve", "--host", "127.0.0.1", "--port", "0")
 PLAIN = ("--port", "0")
-# So that nothing a test provokes takes long; but a busy machine may need a second to start a worker, and meanwhile a raw
+# So that nothing a test provokes takes long; but a busy machine may need a second to start a worker, and meanwhile a
+# raw
 # client of a test may say nothing.
 BRISK = ("--watchdog", "2", "--shutdown-timeout", "3")
 

@@ -140,7 +140,8 @@ class Create:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """Call ``setup(**kwargs)``. ``values`` holds the keyword arguments that travel as they are; ``provided`` names those
+    """Call ``setup(**kwargs)``. ``values`` holds the keyword arguments that travel as they are; ``provided`` names
+    those
     the worker makes itself (``logger``, ``process_registry``, ``host_clock``, ``clock``), present only if the client
     got them."""
 
@@ -303,7 +304,8 @@ class Fault:
     """An exception as it travels.
 
     Attributes:
-        phase: Lifecycle method that raised: ``create``, ``setup``, ``execute``, ``update``, ``terminate``, ``shutdown``,
+        phase: Lifecycle method that raised: ``create``, ``setup``, ``execute``, ``update``, ``terminate``,
+            ``shutdown``,
             or ``protocol``.
         type_name: Name of the class, as the last traceback line shows it.
         module: Module of the class.
@@ -333,8 +335,8 @@ class Result:
         feedback: ``feedback_message`` now.
         fault: What was raised, or None.
         value: The answer to a :class:`Query`, else None.
-        nodes: Status name and feedback of each node below an action that is a subtree, in ``iterate()`` order; else
-            empty.
+        nodes: For each node of an action that is a subtree, in ``iterate()`` order: status name, feedback, its turn
+            in the tick (None if that did not come to it), and index of the current child (or None); else empty.
     """
 
     call: int

@@ -10,7 +10,7 @@ from scenario_execution.model.error import OSC2Error
 
 from scenario_execution_remote.protocol import messages
 
-_PLAIN = (str, int, float, bool, type(None))
+_PLAIN = (str, bytes, int, float, bool, type(None))
 _TEXT_CHARACTERS = 100_000  # of a text or traceback: more is no message to people, and a frame has an end
 _PHASES = {"initialise": "execute", "update": "update", "terminate": "terminate"}
 
@@ -19,7 +19,7 @@ def fault_from(error: BaseException, phase: str) -> messages.Fault:
     """Describe *error*, which left lifecycle phase *phase* (``tick`` is narrowed down to what tick called)."""
     if phase == "tick":
         phase = _phase_within_tick(error.__traceback__)
-    plain_arguments = all(type(argument) in _PLAIN for argument in error.args)
+    plain_arguments = all(_is_plain(argument) for argument in error.args)
     return messages.Fault(
         phase=phase,
         type_name=type(error).__qualname__,
@@ -29,6 +29,12 @@ def fault_from(error: BaseException, phase: str) -> messages.Fault:
         arguments=list(error.args) if plain_arguments else None,
         traceback=_traceback_of(error),
     )
+
+
+def _is_plain(argument: object) -> bool:
+    if type(argument) is tuple:  # as in a SyntaxError, whose place is one
+        return all(_is_plain(item) for item in argument)
+    return type(argument) in _PLAIN
 
 
 def _traceback_of(error: BaseException) -> str:

@@ -63,6 +63,7 @@ class Hosted:
     logger: RecordingLogger
     is_shut_down: bool = False
     has_been_stopped: bool = False  # since its last tick; after an exception in there, its status does not tell
+    visited: list[Any] = field(default_factory=list)  # the nodes of a subtree that its last tick came to, in order
 
 
 class Runner:
@@ -210,8 +211,7 @@ class Runner:
         hosted.has_been_stopped = False
         if call.arguments is not None:
             hosted.model.arm(self._handles.restore(call.arguments))
-        for _ in hosted.instance.tick():
-            pass
+        hosted.visited = list(hosted.instance.tick())
         status: Status = hosted.instance.status
         return status, status != Status.RUNNING
 
@@ -223,8 +223,7 @@ class Runner:
                 if hosted is None:
                     raise CallError(f"there is no action {action}")
                 self._set_clock(self._scenarios[hosted.scenario], call.now_s)
-                for _ in hosted.instance.tick():
-                    pass
+                hosted.visited = list(hosted.instance.tick())
             except BaseException as error:  # noqa: BLE001 - as in _do
                 fault = fault_from(error, "protocol" if isinstance(error, CallError) else "tick")
                 return messages.Ticked(call=call.call, running=index, result=_result(call.call, hosted, None, fault))
@@ -336,7 +335,7 @@ def _result(
         feedback=_feedback_of(hosted.instance) if hosted is not None else "",
         fault=fault,
         value=None,
-        nodes=_nodes_below(hosted.instance) if hosted is not None else [],
+        nodes=_nodes_of(hosted) if hosted is not None else [],
     )
 
 
@@ -360,11 +359,20 @@ def _feedback_of(instance: py_trees.behaviour.Behaviour) -> str:
     return str(instance.feedback_message)[:_FEEDBACK_CHARACTERS]
 
 
-def _nodes_below(instance: py_trees.behaviour.Behaviour) -> list[Any]:
-    """Status and feedback of what an action that is a subtree consists of, for the client to show."""
-    if not instance.children:
+def _nodes_of(hosted: Hosted) -> list[Any]:
+    """What the client has to know to show an action that is a subtree; see ``messages.Result``."""
+    if not hosted.instance.children:
         return []
-    return [[node.status.name, _feedback_of(node)] for node in instance.iterate() if node is not instance]
+    visits = {id(node): turn for turn, node in enumerate(hosted.visited)}
+    return [
+        [node.status.name, _feedback_of(node), visits.get(id(node)), _current_child(node)]
+        for node in hosted.instance.iterate()
+    ]
+
+
+def _current_child(node: py_trees.behaviour.Behaviour) -> int | None:
+    current = getattr(node, "current_child", None)
+    return node.children.index(current) if current in node.children else None
 
 
 def mirror_registrations(actions: Callable[[], dict[int, Any]], conversation: Conversation) -> None:

@@ -67,7 +67,8 @@ class Code(Traced):
         return compiled(code)(self, self.write, self.kwargs, self._new_status) if code else None
 
     def write(self, value: object) -> None:
-        append(self._trace, f"{self._tag} > {value if isinstance(value, str) else ascii(value)}")
+        is_simple = isinstance(value, str) and value.isascii() and value.isprintable()
+        append(self._trace, f"{self._tag} > {value if is_simple else ascii(value)}")
 
     def setup(self, **kwargs):
         self.kwargs = kwargs
@@ -107,7 +108,15 @@ class Reference(Code):
 
 
 class Errand(Code):
-    """As `Code`, on an actor."""
+    """As `Code`, on an actor: an action that has the actor in execute must have it in the constructor as well."""
+
+    def __init__(
+        self, associated_actor: dict, trace: str, tag: str, ticks: int, at_parse: str, at_init: str, at_setup: str,
+        at_update: str, at_terminate: str, at_cancel: str, at_shutdown: str,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            trace, tag, ticks, at_parse, at_init, at_setup, at_update, at_terminate, at_cancel, at_shutdown
+        )
 
     def execute(self, at_execute: str, argument, associated_actor: dict) -> None:
         self.actor = associated_actor
