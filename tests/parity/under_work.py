@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows that are known to differ, or to be unsteady, and are not mended yet: a list to be emptied, not to be added to."""
+"""Rows that are known to differ, or to be unsteady, and are not mended yet: to be emptied, not to be added to."""
 
 from __future__ import annotations
 
