@@ -64,6 +64,9 @@ class Person:
         unset = {name for name in os.environ if name.startswith("SCENARIO_EXECUTION_")}
         self.variables = {name: value for name, value in os.environ.items() if name not in unset}
         self.variables["SCENARIO_EXECUTION_KEYS_DIR"] = str(folder / "keys")
+        # a server's audit log and control socket; their usual places are the user's own, or below TMPDIR
+        for name in ("XDG_STATE_HOME", "XDG_RUNTIME_DIR"):
+            self.variables[name] = str(folder / name.lower())
         # the engine's log goes through a pipe here; without this its lines could wait in a buffer
         self.variables["PYTHONUNBUFFERED"] = "1"
 
@@ -219,7 +222,8 @@ def tell(folder: Path) -> None:
         stranger_key = re.search(r"sefp-[a-z2-7]+", own.stdout)
         noted = [line for line in server.log().splitlines() if stranger_key and stranger_key[0] in line]
         expect(len(noted) == 1, "it noted whom it refused")
-        expect(not any(server.sessions_folder.iterdir()), "and left nothing behind")
+        left = sorted(str(path.relative_to(server.sessions_folder)) for path in server.sessions_folder.rglob("*"))
+        expect(not left, "and left nothing behind", "\n".join(left))
 
 
 def main() -> int:

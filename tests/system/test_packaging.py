@@ -160,8 +160,10 @@ def test_the_installed_engine_names_a_wrong_argument_of_remote(installed: Instal
     assert "setup_timeuot" in done.stdout + done.stderr
 
 
-def test_the_demo_passes_with_the_wheels(installed: Installed, tmp_path: Path) -> None:
+def test_the_demo_passes_with_the_wheels_and_leaves_nothing_at_home(installed: Installed, tmp_path: Path) -> None:
     examples = shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    before = sorted(installed.home.rglob("*"))
     done = installed.run("python", examples / "demo.py")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All of this happened." in done.stdout
+    assert sorted(installed.home.rglob("*")) == before
