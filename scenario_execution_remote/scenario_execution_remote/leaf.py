@@ -29,6 +29,7 @@ from .waves import Tick
 # What ``setup()`` gets and the worker makes itself. ``simulation`` is not among them: a live simulator cannot
 # travel, and without the key an action that needs it says so in the engine's own words.
 _MADE_THERE = ("logger", "process_registry", "host_clock", "clock")
+_STATUSES: dict[str | None, Status] = {status.name: status for status in Status}
 _STAYS_HERE = (*_MADE_THERE, "simulation", "node", "marker_handler")
 
 
@@ -170,9 +171,9 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         if result is None:
             return self._lost(str(awaited.pending.error))
         self._show(result)
-        if result.status is None:
-            return self._lost("the server answered a tick without a status")
-        status = Status[result.status]
+        status = _STATUSES.get(result.status)
+        if status is None:
+            return self._lost(f"the server answered a tick with {ascii(result.status)} in place of a status")
         self._stopped_as = status if result.stopped else None
         return status
 

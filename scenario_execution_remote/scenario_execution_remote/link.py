@@ -181,6 +181,8 @@ class Link:
     def end(self) -> None:
         """Ask the server to shut all actions down; :meth:`wait_until_over` tells when nothing runs any more."""
         self.post(None)
+        if self._connection is None:  # still on the way to a server on which nothing of ours can run yet
+            self.abort()
 
     def wait_until_over(self, timeout_s: float) -> bool:
         """Wait for the end of the session. Returns whether it has come."""

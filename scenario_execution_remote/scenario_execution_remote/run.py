@@ -79,6 +79,8 @@ class Run:
         key = (settings.endpoint, settings.server_key)
         session = self._sessions.get(key)
         if session is None or session.link.is_over:
+            if session is not None:
+                session.files.close()
             session = RemoteSession(settings, logger, self.budget)
             session.link.start(settings.setup_timeout_s)
             self._sessions[key] = session

@@ -100,6 +100,12 @@ def test_a_text_without_end_is_cut_so_that_the_fault_can_travel() -> None:
     assert "(50000000 characters)" in fault.text
     assert len(fault.text) < 101_000
     assert len(fault.traceback) < 101_000
+    assert fault.arguments is None
+
+
+def test_arguments_that_are_long_all_together_are_left_out() -> None:
+    error = SyntaxError("x" * 40_000, ("y" * 40_000, 1, 2, "z" * 40_000))
+    assert fault_from(error, "update").arguments is None
 
 
 def test_endless_recursion_travels() -> None:

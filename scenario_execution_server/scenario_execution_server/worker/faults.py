@@ -19,7 +19,7 @@ def fault_from(error: BaseException, phase: str) -> messages.Fault:
     """Describe *error*, which left lifecycle phase *phase* (``tick`` is narrowed down to what tick called)."""
     if phase == "tick":
         phase = _phase_within_tick(error.__traceback__)
-    plain_arguments = all(_is_plain(argument) for argument in error.args)
+    plain_arguments = all(_is_plain(argument) for argument in error.args) and _size_of(error.args) <= _TEXT_CHARACTERS
     return messages.Fault(
         phase=phase,
         type_name=type(error).__qualname__,
@@ -35,6 +35,14 @@ def _is_plain(argument: object) -> bool:
     if type(argument) is tuple:  # as in a SyntaxError, whose place is one
         return all(_is_plain(item) for item in argument)
     return type(argument) in _PLAIN
+
+
+def _size_of(arguments: tuple[object, ...]) -> int:
+    """About how long plain arguments are: what is longer than a text may be does not travel either."""
+    return sum(
+        _size_of(one) if isinstance(one, tuple) else len(one) if isinstance(one, (str, bytes)) else 1
+        for one in arguments
+    )
 
 
 def _traceback_of(error: BaseException) -> str:

@@ -4,6 +4,7 @@ storage."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
@@ -114,6 +115,8 @@ class SharedProcessRegistry(ProcessRegistry):
         own: The processes registered here, by the token under which the client knows them; shared by all scenarios.
     """
 
+    _numbering = threading.Lock()  # of all registries of the worker: actions register from threads of theirs, too
+
     def __init__(self, conversation: Conversation, own: dict[int, Any]) -> None:
         super().__init__()
         self._conversation = conversation
@@ -121,8 +124,9 @@ class SharedProcessRegistry(ProcessRegistry):
 
     def register(self, name: str, process: Any) -> None:
         """Register a process under its label, here and with the client."""
-        token = len(self._own) + 1
-        self._own[token] = process
+        with self._numbering:
+            token = len(self._own) + 1
+            self._own[token] = process
         self._conversation.say(messages.Registered(label=name, token=token))
 
     def get(self, name: str) -> list[Any]:
