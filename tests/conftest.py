@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 
@@ -20,6 +21,13 @@ PACKAGE_OF_FOLDER = {
     "server": "scenario_execution_server",
 }
 skipped_on_ci: list[str] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A shell starts what runs in its background with SIGINT ignored, and all that the tests start would inherit that.
+    for one in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(one) is signal.SIG_IGN:
+            signal.signal(one, signal.default_int_handler if one is signal.SIGINT else signal.SIG_DFL)
 
 
 def is_pure(path: Path) -> bool:

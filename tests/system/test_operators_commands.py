@@ -273,9 +273,12 @@ def following(desk: Desk) -> Iterator[subprocess.Popen[str]]:
     environment = clean_environment(XDG_STATE_HOME=str(desk.server.state))
     command = [BIN / "se-server", "audit", "--follow", "--event", "session-ended"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as reader:
-        yield reader
-        reader.send_signal(signal.SIGINT)
-        assert reader.wait(10) == 0
+        try:
+            yield reader
+            reader.send_signal(signal.SIGINT)
+            assert reader.wait(10) == 0
+        finally:
+            reader.kill()
 
 
 def test_the_log_can_be_followed_across_a_rotation(desk: Desk) -> None:
