@@ -9,7 +9,7 @@ END = Difference(
     title="At the end of the scenario remote actions are stopped and shut down, and nothing of theirs goes on.",
     why="The plain runner leaves running actions and background processes alone, and they go on after it. On another "
     "machine nobody would ever see or end them.",
-    record="0005-end-of-scenario.md",
+    record="0020-end-of-scenario.md",
 )
 COPIES = Difference(
     title="An action gets a copy of a variable's value: changing a list or dictionary in place changes nothing on the client.",  # noqa: E501
@@ -24,21 +24,21 @@ FOLDER = Difference(
 LATE = Difference(
     title="A result that does not come within half a tick period keeps the action RUNNING, and counts in a later tick.",
     why="One slow action or link must not hold up the whole tree.",
-    record="0009-late-results.md",
+    record="0009-ticks.md",
 )
 ELSEWHERE = Difference(
     title="What can only go wrong with another machine fails in set-up, or fails the action, in words that name both sides.",  # noqa: E501
     why="There is no local behaviour to be the same as.",
-    record="0010-errors-without-a-local-twin.md",
+    record="0021-errors-without-a-local-twin.md",
 )
 SIMULATOR = Difference(
     title="A simulation object stays on the client: the actions there get it, remote ones do not.",
     why="A live simulator cannot be sent; the action fails with the engine's own sentence for a run without one.",
-    record="0011-simulator-stays.md",
+    record="0022-simulator-stays.md",
 )
 SUBTREE = Difference(
     title="A remote subtree is ticked as one: its steps are not timed one by one, and with -d its debug lines come before those "  # noqa: E501
     "of the visitor.",
     why="One call per tick does for all of its steps; in between, nothing of the client runs.",
-    record="0012-subtrees-as-one.md",
+    record="0023-subtrees-as-one.md",
 )

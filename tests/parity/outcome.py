@@ -16,6 +16,8 @@ RECORD = re.compile(r"^\[(DEBUG|INFO|WARN|ERROR)\] \[[\d.]+\] \[([^\]]*)\]: (.*)
 REMOTE_CLASS = "scenario_execution_remote.modifier.Remote"
 TREE_LINE = re.compile(r"^( *)(-\^-|-->|\{-\}|\[-\]|/_/|/o/|\{o\}|\[o\]|\(o\)) (.*?)( \[.\].*| -- .*)?$")
 ROOT_LINE = re.compile(r"^(.*\S *)((?:-\^-|\{-\}) \S.*)$")  # the first line of a tree, at the end of a sentence
+# where another record begins in the middle of a line
+MIXED_IN = re.compile(r"(?<=.)(?=\[(?:DEBUG|INFO|WARN|ERROR)\] \[0\.0\] \[scenario_execution\]: )")
 DEBUG_OF_REMOTE = re.compile(r"^\[DEBUG\] remote +: ")  # py_trees' own debug lines about the decorator
 TRACEBACK = "Traceback (most recent call last):"
 VARYING = re.compile(
@@ -46,6 +48,24 @@ def plain_lines(text: str, names: Mapping[str, str]) -> list[str]:
     text = re.sub(r'remote\("\$E2?",setup_timeout:40s\)', "", text)
     text = re.sub(r"with: *(?=:)", "", re.sub(r"with: +(?=\w)", "with:", text))
     return text.splitlines()
+
+
+def unmixed(lines: list[str]) -> list[str]:
+    """Each record on a line of its own.
+
+    The engine's logger writes a record and its line's end one after the other; when two threads log at the same time,
+    both records may stand on one line, and an empty line behind it.
+    """
+    found: list[str] = []
+    missing_count = 0  # line ends that are still to come
+    for line in lines:
+        parts = MIXED_IN.split(line) if RECORD.match(line) else [line]
+        if not line and missing_count:
+            missing_count -= 1
+            continue
+        missing_count += len(parts) - 1
+        found += parts
+    return found
 
 
 def without_tracebacks(lines: list[str]) -> list[str]:
@@ -106,7 +126,8 @@ def spoken(stdout: str, names: Mapping[str, str], is_root_remote: bool) -> tuple
     records: list[str] = []
     printed: list[str] = []
     is_record = False
-    for line in without_remote_nodes(without_tracebacks(plain_lines(stdout, names)), is_root_remote):
+    lines = without_tracebacks(unmixed(plain_lines(stdout, names)))
+    for line in without_remote_nodes(lines, is_root_remote):
         if DEBUG_OF_REMOTE.match(line):
             continue
         found = RECORD.match(line)

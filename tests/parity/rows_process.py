@@ -18,6 +18,11 @@ def at(place: str) -> str:
     return f" with:\n    {PLACES[place]}" if PLACES[place] else ""
 
 
+def heard(label: str, *lines: str) -> str:
+    """Waits until the output of a process has been read so far; the engine itself leaves unread what comes last."""
+    return "".join(f'\nprocess_log_check("{label}", ["{line}"])' for line in lines)
+
+
 def placed(first: str, second: str, name: str, checks: str, more: str = "", **options: object) -> Row:
     """A row in which a process is started at one place, and its output checked at another."""
     body = f'server: run_process("$F/chatter.sh $N", wait_for_shutdown: false){at(first)}\n{more}{checks}{at(second)}'
@@ -152,7 +157,7 @@ process = (
         name="a process started by run_process is a session of its own",
         feature=PROCESS,
         unsteady=PROCESSES,
-        text=scenario('run_process("$F/who.sh")'),
+        text=scenario('who: run_process("$F/who.sh")' + heard("who", "leads its session")),
         files={
             "who.sh": "#!/bin/sh\nset -- $(cat /proc/$$/stat)\n[ $1 = $5 ] && echo leads its group\n"
             "[ $1 = $6 ] && echo leads its session\n"
@@ -292,7 +297,8 @@ registry = (
             text=scenario(
                 'server: run_process("echo one")'
                 + at("there")
-                + '\nwait elapsed(0.5s)\nprocess_log_check("server", ["one"], false)'
+                + heard("server", "one")
+                + '\nprocess_log_check("server", ["one"], false)'
                 + at(second),
                 modifiers="",
             ),
@@ -364,7 +370,7 @@ registry = (
         name="what a process prints is logged, standard error as errors",
         feature=REGISTRY,
         unsteady=PROCESSES,
-        text=scenario('run_process("$F/speak.sh")'),
+        text=scenario('loud: run_process("$F/speak.sh")' + heard("loud", "out 5", "err 3")),
         files={
             "speak.sh": "#!/bin/sh\nfor n in 1 2 3 4 5; do echo out $n; done\nfor n in 1 2 3; do echo err $n >&2; done\n"  # noqa: E501
         },
@@ -374,13 +380,17 @@ registry = (
         name="a process that prints much is logged whole and in order",
         feature=REGISTRY,
         unsteady=PROCESSES,
-        text=scenario('run_process("seq 1 3000")\nrun_process("sleep 0.3")'),
+        text=scenario('counts: run_process("seq 1 3000")' + heard("counts", "3000")),
     ),
     Row(
         name="a byte that is no UTF-8 ends the reading of a process's output",
         feature=Feature.QUIRKS,
         unsteady=PROCESSES,
-        text=scenario('run_process("$F/bytes.sh")\nrun_process("sleep 0.3")'),
+        text=scenario(
+            'broken: run_process("$F/bytes.sh")'
+            + heard("broken", "before")
+            + '\nprocess_log_check("broken", ["after"]) with:\n    failure_is_success()'
+        ),
         files={"bytes.sh": "#!/bin/sh\necho before\nprintf '\\377\\n'\necho after\n"},
     ),
     Row(
@@ -408,23 +418,29 @@ registry = (
         ),
     ),
     Row(
-        name="a process whose command takes a list of words",
+        name="a process whose command is a parameter",
         feature=REGISTRY,
         unsteady=PROCESSES,
-        text=scenario("run_process(words)", declare='words: string = "echo one two"'),
+        text=scenario("echo: run_process(words)" + heard("echo", "two"), declare='words: string = "echo one two"'),
     ),
     Row(
         name="a process of a retried action is started again",
         feature=REGISTRY,
         unsteady=PROCESSES,
-        text=scenario('run_process("$F/second.sh $F/mark") with:\n    retry(3)'),
+        text=scenario(
+            'tries: run_process("$F/second.sh $F/mark") with:\n    retry(3)' + heard("tries", "made", "found")
+        ),
         files={"second.sh": "#!/bin/sh\n[ -e $1 ] && echo found && exit 0\ntouch $1\necho made\nexit 1\n"},
     ),
     Row(
         name="many processes at the same time",
         feature=REGISTRY,
         unsteady=PROCESSES,
-        text=scenario("parallel:\n" + "\n".join(f'    run_process("echo {n}")' for n in range(8))),
+        text=scenario(
+            "parallel:\n"
+            + "\n".join(f'    process{n}: run_process("echo {n}")' for n in range(8))
+            + "".join(heard(f"process{n}", str(n)) for n in range(8))
+        ),
         unordered={"log": "what a process prints is read by threads"},
     ),
 )

@@ -16,6 +16,5 @@ UNDER_WORK = frozenset(
         "many processes at the same time",
         "several documents in a parameter file are several runs",
         "several scenarios in one file run one after the other, each with its own directory and registry",
-        "what a process prints is logged, standard error as errors",
     }
 )
