@@ -75,7 +75,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         end_with_the_run()
         scenario, is_new = RUN.enter_scenario(kwargs)
         if is_new:
-            RUN.count_ticks(self._root())
+            RUN.count_ticks(self)
             for node in self._all_in_the_tree():
                 node.begin_setup(scenario, kwargs)
         elif self._scenario != scenario:  # it was not in the tree when the set-up of the others began

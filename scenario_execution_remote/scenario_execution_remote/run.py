@@ -9,7 +9,7 @@ import itertools
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import py_trees
@@ -51,19 +51,35 @@ class Run:
             self.budget = TickBudget(setup_kwargs.get("tick_period") or 0.1)
         return self._scenario, is_new
 
-    def count_ticks(self, root: py_trees.behaviour.Behaviour) -> None:
-        """Have the budget hear of every tick of this tree, at its beginning.
+    def count_ticks(self, node: py_trees.behaviour.Behaviour) -> None:
+        """Have the budget hear of every tick of the tree that *node* stands in, at its beginning.
 
         The runner hands its tree to nobody, but each tick of the tree is one of its root. Guessing the beginning from
-        the actions' own ticks goes wrong where a local action takes most of a period, or a branch begins late.
+        the actions' own ticks goes wrong where a local action takes most of a period, or a branch begins late. And
+        the root need not be the topmost node: of a model file the engine ticks what is below the modifiers of the
+        scenario. So each node above *node* is asked, and the outermost one counts.
         """
-        tick, budget = root.tick, self.budget
+        budget, is_ticking = self.budget, False
 
-        def counted() -> Iterator[py_trees.behaviour.Behaviour]:
-            budget.begin(time.monotonic())
-            yield from tick()
+        def counting(tick: Callable[[], Iterator[py_trees.behaviour.Behaviour]]) -> Any:
+            def counted() -> Iterator[py_trees.behaviour.Behaviour]:
+                nonlocal is_ticking
+                if is_ticking:
+                    yield from tick()
+                    return
+                is_ticking = True
+                budget.begin(time.monotonic())
+                try:
+                    yield from tick()
+                finally:
+                    is_ticking = False
 
-        root.tick = counted  # type: ignore[method-assign]
+            return counted
+
+        above: py_trees.behaviour.Behaviour | None = node
+        while above is not None:
+            above.tick = counting(above.tick)  # type: ignore[method-assign]
+            above = above.parent
 
     def new_action(self) -> int:
         """A number for an action, unique in this process."""

@@ -42,3 +42,9 @@ SUBTREE = Difference(
     why="One call per tick does for all of its steps; in between, nothing of the client runs.",
     record="0023-subtrees-as-one.md",
 )
+TOGETHER = Difference(
+    title="Remote actions are constructed when the set-up of their scenario begins, and those on different servers are set up "  # noqa: E501
+    "at the same time.",
+    why="Parsing a scenario does not touch the network, and the set-up of many servers should take no longer than that of one.",  # noqa: E501
+    record="0009-ticks.md",
+)

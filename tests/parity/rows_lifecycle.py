@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tests.parity.differences import END, LATE
+from tests.parity.differences import END, LATE, TOGETHER
 from tests.parity.row import Feature, Live, Pace, Row, scenario
 
 PLACEMENT, LIFECYCLE, FINISH, QUIRKS = Feature.PLACEMENT, Feature.LIFECYCLE, Feature.END, Feature.QUIRKS
@@ -215,18 +215,31 @@ lifecycle = (
         name="local and remote children of one parallel are ticked in their order",
         feature=LIFECYCLE,
         text=scenario(
-            """
-            parallel:
-                probe_steps($T, tag: "a", ticks: 3)
-                probe_steps($T, tag: "b", ticks: 3) with:
-                    REMOTE
-                probe_steps($T, tag: "c", ticks: 3)
-                probe_steps($T, tag: "d", ticks: 3) with:
-                    REMOTE2
-            """,
+            "parallel:\n"
+            + "\n".join(
+                f"    probe_code(ticks: 3, at_update: «open('$F/ticks', 'a').write('{tag}')»){modifiers}"
+                for tag, modifiers in {
+                    "a": "",
+                    "b": " with:\n        REMOTE",
+                    "c": "",
+                    "d": " with:\n        REMOTE2",
+                }.items()
+            ),
             modifiers="",
         ),
-        here=("a", "c"),
+    ),
+    Row(
+        name="actions on two servers are set up before the first tick, those of each server in their order",
+        feature=LIFECYCLE,
+        text=scenario(
+            "\n".join(
+                f'probe_steps($T, tag: "{tag}") with:\n    {modifier}'
+                for tag, modifier in {"a": "REMOTE", "b": "REMOTE2", "c": "REMOTE", "d": "REMOTE2"}.items()
+            ),
+            modifiers="",
+        ),
+        differs=TOGETHER,
+        unordered={"file trace": "the servers work at the same time"},
     ),
     Row(
         name="twenty actions in a parallel end in the tick in which they end locally",
@@ -716,15 +729,16 @@ quirks = (
             """
             serial:
                 repeat(2)
-                stubborn: run_process("$F/stubborn.sh $N", wait_for_shutdown: false)
+                stubborn: run_process("$F/stubborn.sh $N", wait_for_shutdown: false, shutdown_timeout: 1s)
                 process_log_check("stubborn", ["up"])
             """
         ),
         files={
-            "stubborn.sh": "#!/bin/sh\ntrap 'sleep 2; echo bye; exit' TERM\necho up\nwhile :; do sleep 1000.$1 & wait; done\n"  # noqa: E501
+            "stubborn.sh": "#!/bin/sh\ntrap 'sleep 30; echo bye; exit' TERM\necho up\nwhile :; do sleep 1000.$1 & wait; done\n"  # noqa: E501
         },
         options=("-d",),
         differs=END,
+        remotely={"left running": []},
         unlike={"log": "its shutdown at the end of the scenario is logged"},
     ),
     Row(

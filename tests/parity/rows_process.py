@@ -206,9 +206,11 @@ process = (
             """
             probe_code(at_execute: «Path("made").mkdir(); os.chdir("made"); Path("file").touch()»)
             probe_code($T, at_execute: «write([os.path.basename(os.getcwd()), os.listdir()])»)
-            run_process("ls")
+            lists: run_process("ls")
+            process_log_check("lists", ["file"])
             """
         ),
+        unsteady=PROCESSES,
         differs=FOLDER,
         unlike={"file made/file": "a relative path leads to the folder of the session"},
     ),
@@ -441,7 +443,10 @@ registry = (
             + "\n".join(f'    process{n}: run_process("echo {n}")' for n in range(8))
             + "".join(heard(f"process{n}", str(n)) for n in range(8))
         ),
-        unordered={"log": "what a process prints is read by threads"},
+        unordered={
+            "log": "what a process prints is read by threads",
+            "file out/behaviors.jsonl": "which of them ends first, nobody knows",
+        },
     ),
 )
 voices = (

@@ -4,7 +4,7 @@ is."""
 
 from __future__ import annotations
 
-from tests.parity.differences import ELSEWHERE, SIMULATOR, SUBTREE
+from tests.parity.differences import ELSEWHERE, SIMULATOR, SUBTREE, TOGETHER
 from tests.parity.row import HEAD, Feature, Pace, Row, scenario
 
 SUBTREES, CLOCKS, TOOLS, FILES, PLUGINS = (
@@ -348,7 +348,9 @@ tools = (
 )
 
 CONFIG = "config = ScenarioExecutionConfig(); write([config.scenario_file_directory, config.output_directory]); "
-CONFIG_OF_BOTH = f"probe_code($T, tag: \"%s\", at_init: «{CONFIG}», at_setup: «{CONFIG}write(kwargs['output_dir'])»)"
+# Into a file of their own: locally all constructors run before the first set-up, remotely before that of their scenario.
+AT_INIT = CONFIG.replace("write(", "print(").replace("]); ", "], file=open('$F/constructed', 'a'))")
+CONFIG_OF_BOTH = f"probe_code($T, tag: \"%s\", at_init: «{AT_INIT}», at_setup: «{CONFIG}write(kwargs['output_dir'])»)"
 DOCUMENTS = "test:\n  word: one\n---\ntest:\n  word: two\n  _output_dir: elsewhere\n---\ntest:\n  word: three\n"
 
 files = (
@@ -387,11 +389,19 @@ files = (
         unsteady="in which tick a process has printed, nobody knows",
     ),
     Row(
+        name="remote actions are constructed when the set-up of their scenario begins",
+        feature=FILES,
+        text=scenario('probe_code($T, at_init: «write("made")»)', name="first")
+        + scenario('probe_code($T, tag: "b", at_init: «write("made")»)', name="second").removeprefix(HEAD),
+        differs=TOGETHER,
+        unordered={"file trace": "locally all are constructed while the file is parsed"},
+    ),
+    Row(
         name="several documents in a parameter file are several runs",
         feature=FILES,
         text=scenario(
             "probe_code($T, argument: word, at_execute: «write(self.argument)», at_init: «"
-            + CONFIG
+            + AT_INIT
             + "», at_setup: «"
             + CONFIG
             + "write(kwargs['output_dir'])»)",
@@ -489,8 +499,9 @@ plugins = (
             "log": [
                 "INFO Executing scenario 'test'",
                 "INFO Recording behaviour tree status to $F/out/behaviors.jsonl",
-                "ERROR Setup failed: RuntimeError:",
-                "ERROR test: Setup failed ...",
+                "ERROR Setup failed: UnknownActionError:",
+                "ERROR test: Setup failed Action 'probe_twin' is 'probe_right:Twin' of probe_right 2.0 on the client"
+                ", but the server has 'probe_left:Twin' of probe_left 1.0. Install the same package on both sides.",
             ],
             "file twins": None,
         },
@@ -508,8 +519,9 @@ plugins = (
             "log": [
                 "INFO Executing scenario 'test'",
                 "INFO Recording behaviour tree status to $F/out/behaviors.jsonl",
-                "ERROR Setup failed: RuntimeError:",
-                "ERROR test: Setup failed ...",
+                "ERROR Setup failed: UnknownActionError:",
+                "ERROR test: Setup failed Action 'probe_twin' takes execute(path, word) on the client"
+                " (probe_left 2.0) and execute(path) on the server (probe_left 1.0). Install the same version on both sides.",
             ],
             "file twins": None,
         },

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 from tests.parity import rows_exceptions, rows_lifecycle, rows_process, rows_tools, rows_values
 from tests.parity.row import Row
-from tests.parity.under_work import UNDER_WORK
 
 _MODULES = (rows_lifecycle, rows_exceptions, rows_values, rows_process, rows_tools)
-_ALL: tuple[Row, ...] = tuple(row for module in _MODULES for row in module.ROWS)
+ROWS: tuple[Row, ...] = tuple(row for module in _MODULES for row in module.ROWS)
 
-ROWS: tuple[Row, ...] = tuple(row for row in _ALL if row.name not in UNDER_WORK)
