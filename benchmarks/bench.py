@@ -63,7 +63,8 @@ def place() -> Iterator[Place]:
     """A fresh key store with a server and an enrolled client, removed at the end."""
     with tempfile.TemporaryDirectory(prefix="se-bench-") as folder:
         keys = Path(folder) / "keys"
-        environment = {**os.environ, "SCENARIO_EXECUTION_KEYS_DIR": str(keys)}
+        own = {"SCENARIO_EXECUTION_KEYS_DIR": str(keys), "XDG_STATE_HOME": str(Path(folder) / "state")}
+        environment = {**os.environ, **own}
         os.environ["SCENARIO_EXECUTION_KEYS_DIR"] = str(keys)
         here = Place(Path(folder), KeyStore.open(keys), environment)
         subprocess.run([here.program("se-server"), "keygen"], env=environment, check=True, capture_output=True)

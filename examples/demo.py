@@ -64,7 +64,7 @@ class Person:
         unset = {name for name in os.environ if name.startswith("SCENARIO_EXECUTION_")}
         self.variables = {name: value for name, value in os.environ.items() if name not in unset}
         self.variables["SCENARIO_EXECUTION_KEYS_DIR"] = str(folder / "keys")
-        # a server's audit log and control socket; their usual places are the user's own, or below TMPDIR
+        # a server's audit log, files and control socket; their usual places are the user's own
         for name in ("XDG_STATE_HOME", "XDG_RUNTIME_DIR"):
             self.variables[name] = str(folder / name.lower())
         # the engine's log goes through a pipe here; without this its lines could wait in a buffer
@@ -98,8 +98,7 @@ class Server:
 
     def __init__(self, owner: Person) -> None:
         self.log_path = owner.folder / "server.log"
-        self.sessions_folder = owner.folder / "sessions"
-        self.sessions_folder.mkdir()
+        self.sessions_folder = Path(owner.variables["XDG_STATE_HOME"]) / "scenario_execution" / "files"
         ready, told = os.pipe()
         command: list[str | Path] = ["--curve", "--host", "127.0.0.1", "--port", "0", "--ready-fd", str(told)]
         print(f"\n  $ scenario_execution_server {' '.join(map(str, command))} &", flush=True)
@@ -107,7 +106,7 @@ class Server:
             self.process = subprocess.Popen(
                 [COMMANDS / "scenario_execution_server", *command],
                 cwd=owner.folder,
-                env={**owner.variables, "TMPDIR": str(self.sessions_folder)},
+                env=owner.variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

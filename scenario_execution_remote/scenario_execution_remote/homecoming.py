@@ -174,6 +174,7 @@ class Homecoming:
             if owed >= _REPORT_AFTER_BYTES or self._queue.empty():
                 self._link.post(wire.encode(messages.Taken(cost=owed)))
                 owed = 0
+            self._note(piece)  # now, as who waits for the last one says good-bye, and the server shall know before
         for receiver in self._receivers.values():
             receiver.close()
 
@@ -195,11 +196,12 @@ class Homecoming:
             self._is_dropped = True
             for receiver in self._receivers.values():
                 receiver.drop()
-            if isinstance(piece, messages.Chunk) or (isinstance(piece, messages.Artifact) and piece.kind == "file"):
-                self._link.post(wire.encode(messages.Declined(number=piece.number)))
+            self._link.post(wire.encode(messages.Declined(number=piece.number)))
             self._tell("error", f"remote({self._origin}): {ascii(name)} could not be brought home: {error}")
         if remark:
             self._tell("warning", f"remote({self._origin}): {remark}")
+
+    def _note(self, piece: Piece) -> None:
         is_last = isinstance(piece, messages.ArtifactEnd) or (
             isinstance(piece, messages.Artifact) and piece.kind != "file"
         )

@@ -8,6 +8,7 @@ handshake, the front at every message; a change of the set makes a new one, whic
 from __future__ import annotations
 
 import ipaddress
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -64,6 +65,11 @@ class Peer:
     is_invited: bool = False
     is_next: bool = False
     is_retired: bool = False
+
+    @property
+    def owner(self) -> str:
+        """Whose files are whose: the identity, as the name of a folder."""
+        return _fingerprint(self.key) if self.key is not None else re.sub(r"[^A-Za-z0-9.]", "-", self.identity)
 
 
 class Admission:

@@ -21,14 +21,18 @@ from scenario_execution_keys.store import KeyStore
 from scenario_execution_server.audit_file import AuditFile, default_audit_path
 from scenario_execution_server.config import LOG_LEVELS, Group, Option, ServerSettings, options
 from scenario_execution_server.control import ControlSocket, runtime_folder
+from scenario_execution_server.custody import Custody
 from scenario_execution_server.doors import Doors, raise_descriptor_limit
-from scenario_execution_server.errors import ControlError, ServerError, SettingsError, WorkersError
+from scenario_execution_server.errors import ControlError, FilesDirError, ServerError, SettingsError, WorkersError
 from scenario_execution_server.front import Front
 from scenario_execution_server.journal import Logging, announce, event
+from scenario_execution_server.keeper import Keeper
 from scenario_execution_server.key_cli import main
 from scenario_execution_server.launcher import LauncherError, LocalLauncher, PreloadError
 from scenario_execution_server.readiness import Readiness
+from scenario_execution_server.retention import Retention
 from scenario_execution_server.signals import StopSignals
+from scenario_execution_server.storage import Storage, default_files_dir
 from scenario_execution_server.watch import Watch
 from scenario_execution_server.worker.processes import UnsupportedPlatformError
 
@@ -131,12 +135,14 @@ def run(settings: ServerSettings) -> int:
         store = KeyStore.open(settings.keys_dir)
         server_pair = store.server_pair() if settings.curve else None
         # Before any zmq context, signal handler or raised limit exists: its processes inherit none of these.
-        base = stack.enter_context(tempfile.TemporaryDirectory(prefix=f"{_PROGRAM}-"))
-        launcher = stack.enter_context(contextlib.closing(start_launcher(Path(base))))
+        storage = open_storage(settings, log, stack)
+        stack.callback(close_storage, storage, log)
+        launcher = stack.enter_context(contextlib.closing(start_launcher(storage.live)))
         signals = stack.enter_context(StopSignals())
         raise_descriptor_limit()
-        watch = Watch(facts_of(settings, server_pair, Path(base)), audit_file(settings, log))
+        watch = Watch(facts_of(settings, server_pair, storage.live), audit_file(settings, log))
         stack.callback(watch.close)
+        custody = stack.enter_context(contextlib.closing(Custody(storage, keeper_of(settings, storage), log, watch)))
         doors = stack.enter_context(Doors.open(settings, store, server_pair, log, watch))
         watch.facts["endpoints"] = [listener.description.rpartition(" (")[0] for listener in doors.listeners]
         if settings.exposed:
@@ -146,7 +152,7 @@ def run(settings: ServerSettings) -> int:
         watch.started()
         readiness.announce()
         stack.callback(readiness.stopping)
-        return Front(settings, doors, launcher, signals.fileno(), log, watch).run()
+        return Front(settings, doors, launcher, signals.fileno(), log, watch, custody).run()
 
 
 def facts_of(settings: ServerSettings, server_pair: KeyPair | None, folder: Path) -> dict[str, Any]:
@@ -162,6 +168,39 @@ def facts_of(settings: ServerSettings, server_pair: KeyPair | None, folder: Path
         "keys": str(resolve_keys_dir(settings.keys_dir)),
         "folder": str(folder),
     }
+
+
+def open_storage(settings: ServerSettings, log: logging.Logger, stack: contextlib.ExitStack) -> Storage:
+    """The folder for files that the settings ask for; if they ask for none and the usual one cannot be had, one that
+    goes with *stack*.
+
+    Raises:
+        FilesDirError: If the one they ask for cannot be had.
+    """
+    if settings.files_dir is not None:
+        return Storage(settings.files_dir.expanduser().absolute())
+    try:
+        return Storage(default_files_dir())
+    except FilesDirError as error:
+        base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"{_PROGRAM}-")))
+        event(
+            log, logging.WARNING, "results that are not home do not outlive this server",
+            why=error.what, folder=base, next=error.mend,
+        )  # fmt: skip
+        return Storage(base)
+
+
+def close_storage(storage: Storage, log: logging.Logger) -> None:
+    """When no session is left."""
+    for problem in storage.close():
+        event(log, logging.WARNING, "trouble with files of sessions", why=problem)
+
+
+def keeper_of(settings: ServerSettings, storage: Storage) -> Keeper | None:
+    """Who looks after kept results, if any are to be kept."""
+    if not settings.keep_results_s:
+        return None
+    return Keeper(storage, Retention(keep_s=settings.keep_results_s, limit_bytes=settings.keep_limit_mb * 10**6))
 
 
 def audit_file(settings: ServerSettings, log: logging.Logger) -> AuditFile | None:

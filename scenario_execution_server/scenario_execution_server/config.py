@@ -33,6 +33,7 @@ class Group(str, enum.Enum):
     LISTEN = "Where to listen"
     GUARD = "Who may enter"
     SESSIONS = "Sessions"
+    FILES = "Files"
     PROCESS = "The process"
 
 
@@ -152,6 +153,26 @@ class ServerSettings:
         "COUNT",
     )
     once: bool = _option(False, "Exit when the first session has ended, for sidecars and batch jobs.", Group.SESSIONS)
+    files_dir: Path | None = _option(
+        None,
+        "Folder for the files of sessions, and for results that are not home yet. "
+        "Default: files in the user's state folder.",
+        Group.FILES,
+        "DIR",
+    )
+    keep_results_s: float = _option(
+        259200.0,  # three days: what was lost on a Friday evening can be fetched on Monday
+        "How long results are kept that were not home when their session was over, because its client was lost or "
+        "could not take them; 0 keeps none.",
+        Group.FILES,
+        "SECONDS",
+    )
+    keep_limit_mb: int = _option(
+        10_000,  # a few recordings, and no more than what the smallest disk of a lab machine can spare
+        "How much of such results is kept, of all clients together; the oldest go first.",
+        Group.FILES,
+        "MB",
+    )
     audit_log: Path | None = _option(
         None,
         "File of the audit log: who did what, when. Default: audit.jsonl in the user's state folder.",
@@ -207,7 +228,8 @@ class ServerSettings:
                 "Choose 0600 for this user alone, or 0660 for its group as well",
                 option="--socket-mode",
             )
-        for name, least in (("watchdog_s", 0.1), ("connect_timeout_s", 0.0), ("shutdown_timeout_s", 0.0)):
+        spans = (("watchdog_s", 0.1), ("connect_timeout_s", 0.0), ("shutdown_timeout_s", 0.0), ("keep_results_s", 0.0))
+        for name, least in spans:
             seconds = getattr(self, name)
             if not math.isfinite(seconds) or seconds < least:
                 raise SettingsError(
@@ -217,6 +239,10 @@ class ServerSettings:
                 )
         if self.max_sessions < 1:
             raise SettingsError(f"{self.max_sessions} sessions are none", "Choose 1 or more", option="--max-sessions")
+        if self.keep_limit_mb < 0:
+            raise SettingsError(
+                f"{self.keep_limit_mb} MB are less than none", "Choose 0 or more", option="--keep-limit"
+            )
         if self.ready_fd is not None and self.ready_fd < 0:
             raise SettingsError(
                 f"{self.ready_fd} is not a file descriptor", "Choose the number of an open one", option="--ready-fd"
@@ -322,7 +348,7 @@ class Option:
 
 def flag_of(name: str) -> str:
     """The option for a field: dashes for underscores, without the unit, which stands in the placeholder."""
-    return "--" + name.removesuffix("_s").replace("_", "-")
+    return "--" + name.removesuffix("_s").removesuffix("_mb").replace("_", "-")
 
 
 def options() -> tuple[Option, ...]:

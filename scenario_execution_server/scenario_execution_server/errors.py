@@ -13,7 +13,8 @@
     ├─ WorkersError                  26  the processes in which actions run cannot be started
     ├─ NoServerError                 27  `se-server status`: none of this user's servers answers
     ├─ AuditLogError                 28  `se-server audit`: there is no log, or it cannot be read
-    └─ ProblemsError                 29  `se-server check`: something is not as it has to be
+    ├─ ProblemsError                 29  `se-server check`: something is not as it has to be
+    └─ FilesDirError                 30  there is no folder for sessions' files, or others can look into it
 
     RefusedError        (code)           one peer may not go on; costs that peer its message, never the server
     ├─ NotEnrolledError (fingerprint)    this key is not, or no longer, in the set of authorised clients
@@ -123,6 +124,12 @@ class ProblemsError(ServerError):
     """`se-server check`: something would keep the server from starting, or clients and actions from working."""
 
     exit_code = 29
+
+
+class FilesDirError(ServerError):
+    """`--files-dir`: the folder for the files of sessions cannot be had, or others can look into it."""
+
+    exit_code = 30
 
 
 class ControlError(Exception):

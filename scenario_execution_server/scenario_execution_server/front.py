@@ -79,6 +79,14 @@ class Doors(Protocol):
     def check(self) -> None: ...
 
 
+class FrontFiles(Protocol):
+    """What the front needs of ``stewardship``."""
+
+    def terms_for(self, session: Any) -> messages.FileTerms: ...
+    def session_ended(self) -> None: ...
+    def tick(self) -> None: ...
+
+
 class Front:
     """One server.
 
@@ -89,6 +97,7 @@ class Front:
         signals_fd: Becomes readable for each signal that asks to stop.
         log: One line per event.
         watch: Is told what happens, for the audit log and the control socket.
+        files: Where clients' files are; None if none are kept.
     """
 
     def __init__(
@@ -99,6 +108,7 @@ class Front:
         signals_fd: int,
         log: logging.Logger,
         watch: Watch | None = None,
+        files: FrontFiles | None = None,
     ) -> None:
         self._settings = settings
         self._doors = doors
@@ -108,6 +118,7 @@ class Front:
         self._sessions: SessionTable[FrontWorker] = SessionTable(limit=settings.max_sessions)
         self._watch = watch or Watch()
         self._watch.look_at(self._sessions)
+        self._files = files
         self._poller = zmq.Poller()
         self._workers: dict[int, FrontSession] = {}  # by the descriptor that is polled
         self._launcher_fds: set[int] = set()
@@ -335,6 +346,8 @@ class Front:
         )  # fmt: skip
         self._sessions.add(session)
         self._renew_permit(session)  # the worker's first message, before anything of its client
+        if self._files is not None:
+            self._to_worker(session, Origin.FRONT, wire.encode(self._files.terms_for(session)))
         self._had_session = self._had_session or not program.startswith(VISITOR)
         self._watch.session_opened(session, program)
         self._log.info(
@@ -385,6 +398,8 @@ class Front:
         session.worker.channel.close()
         self._sessions.remove(session)
         self._watch.session_ended(session, reason)
+        if self._files is not None:
+            self._files.session_ended()
         self._log.info(
             "session ended session=%s reason=%s exit=%s client=%s seconds=%.1f detail=%r",
             session.name, reason, ended.reason.value, session.peer.name,
@@ -455,6 +470,8 @@ class Front:
         self._next_chores_s = now_s + _CHORES_EVERY_S
         self._doors.check()
         self._watch.tick()
+        if self._files is not None:
+            self._files.tick()
         if now_s >= self._next_refresh_s:
             self._next_refresh_s = now_s + _REFRESH_EVERY_S
             self._doors.refresh()

@@ -23,6 +23,7 @@ from scenario_execution_server.worker import kin, processes
 from scenario_execution_server.worker.control import Control
 from scenario_execution_server.worker.folder import remove_folder
 from scenario_execution_server.worker.fork_server import ForkServer
+from scenario_execution_server.worker.keeping import FOLDER_PREFIX, retire
 
 
 class ExitReason(str, enum.Enum):
@@ -293,7 +294,7 @@ class LocalLauncher:
 
     def _make_folder(self, session: str) -> Path:
         # Not the whole name: it is what a client proves its session by, and workers see each other's folders.
-        prefix = f"session-{session[:8]}-"
+        prefix = f"{FOLDER_PREFIX}{session[:8]}-"
         try:
             return Path(tempfile.mkdtemp(prefix=prefix, dir=self._base))
         except FileNotFoundError:  # systemd-tmpfiles removes what lay idle in /tmp for ten days
@@ -367,7 +368,7 @@ class LocalLauncher:
                 left = kin.end_orphans()
                 if left:
                     problems.append(f"these processes could not be killed: {', '.join(str(info.pid) for info in left)}")
-            problems.append(remove_folder(handle.folder))
+            problems.append(retire(handle.folder))
         finally:
             verdict["detail"] = "; ".join(filter(None, problems))
             self._cleaned.append(_exit(handle.session, verdict))

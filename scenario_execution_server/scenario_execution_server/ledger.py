@@ -36,6 +36,8 @@ class Happening(str, enum.Enum):
     NEXT_KEY = "next-key"
     KEY_CHANGED = "key-changed"
     PERMITTED = "permitted"
+    RESULTS_KEPT = "results-kept"
+    RESULTS_REMOVED = "results-removed"
     SUPPRESSED = "suppressed"
 
 

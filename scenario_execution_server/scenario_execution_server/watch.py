@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -52,6 +52,7 @@ class Watch:
     def __init__(self, facts: Mapping[str, Any] | None = None, file: AuditFile | None = None) -> None:
         self.facts: dict[str, Any] = dict(facts or {})
         self.control: ControlSocket | None = None
+        self.kept_results: Callable[[], list[dict[str, Any]]] = list
         self._file = file
         self._ledger = Ledger()
         self._sessions: Iterable[Any] = ()
@@ -137,6 +138,14 @@ class Watch:
         if times:
             self._ledger.count("too-many-to-tell", times)
 
+    def results_kept(self, client: str, path: str) -> None:
+        """Results were not home when their session was over, and are kept."""
+        self._note(Happening.RESULTS_KEPT, Who(client=client), path=path)
+
+    def results_removed(self, client: str, path: str, reason: str) -> None:
+        """Kept results were removed."""
+        self._note(Happening.RESULTS_REMOVED, Who(client=client), path=path, reason=reason)
+
     def keys_changed(self, changes: Mapping[str, Iterable[tuple[str, str]]]) -> None:
         """The list of enrolled clients has changed: by kind, their names and fingerprints."""
         for kind, clients in changes.items():
@@ -182,7 +191,7 @@ class Watch:
             "sessions": sessions,
             "clients": self._clients(sessions),
             "refusals": dict(self._ledger.refusals),
-            "folders_kept": self._kept_folders(),
+            "folders_kept": self.kept_results(),
             "audit": self._audit(),
         }
 
@@ -210,15 +219,6 @@ class Watch:
             about["last_seen"] = utc_now()[:19] + "Z"
             about["sessions"] += 1
         return found
-
-    def _kept_folders(self) -> list[str]:
-        base = self.facts.get("folder")
-        live = {str(session.worker.handle.folder) for session in self._sessions}
-        try:
-            found = sorted(entry.path for entry in os.scandir(base) if entry.name.startswith("session-"))
-        except (OSError, TypeError):
-            return []
-        return [path for path in found if path not in live]
 
     def _audit(self) -> dict[str, Any]:
         if self._file is None:

@@ -59,7 +59,8 @@ class Suite:
         plug_ins = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
         # a folder of its own for temporary files, too: the two runs are there at the same time
         (self._folder / "tmp").mkdir()
-        variables = {**os.environ, "PYTHONPATH": plug_ins, "TMPDIR": str(self._folder / "tmp")}
+        own = {"TMPDIR": str(self._folder / "tmp"), "XDG_STATE_HOME": str(self._folder / "state")}
+        variables = {**os.environ, "PYTHONPATH": plug_ins, **own}
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
                 command, cwd=self._folder, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=output

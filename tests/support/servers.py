@@ -160,7 +160,11 @@ class ServerProcess:
 
     def folders(self) -> list[Path]:
         """The folders of its sessions."""
-        return sorted(self.temporary.glob("*/session-*"))
+        return sorted((self.state / "scenario_execution" / "files").glob("server-*/session-*"))
+
+    def kept(self) -> list[Path]:
+        """The results that it keeps."""
+        return sorted((self.state / "scenario_execution" / "files").glob("clients/*/results/[!.]*"))
 
     def wait_idle(self, within_s: float = 10.0) -> None:
         """Wait until no session is left: no process, no folder; and the server itself runs."""
@@ -207,8 +211,10 @@ class ServerProcess:
             shutil.rmtree(self.runtime)
         assert not left, f"left running: {left}\n{self.log}"
         assert not self.folders(), f"left behind: {self.folders()}"
+        assert not list(self.temporary.iterdir()), f"left behind: {list(self.temporary.iterdir())}"
         if not self._was_killed:  # a killed one cannot take its own folder and its socket along
-            assert not list(self.temporary.iterdir()), f"left behind: {list(self.temporary.iterdir())}"
+            live = list((self.state / "scenario_execution" / "files").glob("server-*"))
+            assert not live, f"left behind: {live}"
             sockets = [path for path in self.folder.rglob("*") if path.is_socket()]
             assert not sockets + control, f"left behind: {sockets + control}"
 

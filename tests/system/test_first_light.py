@@ -32,7 +32,7 @@ def check_first_light(server: ServerProcess, outcome: Outcome) -> None:
     assert outcome.code == 0, outcome.output
     assert [line for line in outcome.said if "said" in line] == ["INFO said here", "INFO said there"]
     assert f"INFO {os.uname().nodename}" in outcome.said
-    place = re.search(rf"{re.escape(str(server.temporary))}/\S+/session-\S+", outcome.output)
+    place = re.search(rf"{re.escape(str(server.state))}/\S+/session-\S+", outcome.output)
     assert place is not None, outcome.output
     assert "Scenario 'test' succeeded." in outcome.output
     assert not Path(place[0]).exists()

@@ -316,7 +316,7 @@ def test_a_full_disk_is_said_once_shown_by_status_and_costs_no_session(tmp_path:
 
 def test_no_audit_keeps_none(tmp_path: Path, owner: Identity, site: str) -> None:
     with serving(tmp_path / "server", "--port", "0", "--no-audit", keys=owner.folder, site=site) as server:
-        assert not server.state.exists()
+        assert not list(server.state.rglob("audit*"))
 
 
 def test_a_client_cannot_write_into_the_log_what_it_did_not_do(desk: Desk) -> None:

@@ -36,6 +36,11 @@ class Pace:
         """What may be on its way now."""
         return self._window
 
+    @property
+    def is_all_taken(self) -> bool:
+        """Whether nothing is on its way."""
+        return self._sent == self._taken
+
     def may_send(self) -> bool:
         """Whether something more may be sent; something always may if nothing is on its way."""
         return self._sent - self._taken < self._window

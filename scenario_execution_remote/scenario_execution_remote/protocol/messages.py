@@ -287,6 +287,23 @@ class Permit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileTerms:
+    """From the front, behind the first :class:`Permit` and whenever it changes: whose files these are, and where.
+
+    Attributes:
+        client: What the client is called here.
+        session: What the session is called in the log.
+        folder: Absolute path of the folder on the server for what belongs to this client alone; it need not exist.
+        keeps: Whether results that are not home when the session is over are kept there.
+    """
+
+    client: str
+    session: str
+    folder: str
+    keeps: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The client's answer to an :class:`Ask`: a value, or the name and text of the error it raised there."""
 
@@ -527,7 +544,7 @@ class ArtifactEnd:
 
 
 Call = Create | Setup | Tick | TickAll | Execute | Stop | Shutdown | Query | EndScenario | ListActions | Mount
-FromFront = EndSession | Permit
+FromFront = EndSession | Permit | FileTerms
 ToCourier = Taken | Declined
 FromCourier = Collected | Artifact | Chunk | ArtifactEnd
 ForFront = Started | Deed

@@ -67,6 +67,7 @@ MESSAGES: tuple[type, ...] = (
     messages.Mount, messages.Taken, messages.Declined,
     messages.Collected, messages.Artifact, messages.Chunk, messages.ArtifactEnd,
     messages.Started, messages.Deed,
+    messages.FileTerms,
 )  # fmt: skip
 
 FROM_CLIENT = frozenset((*typing.get_args(messages.Call), *typing.get_args(messages.ToCourier), messages.Answer))

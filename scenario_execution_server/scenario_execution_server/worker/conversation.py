@@ -106,13 +106,16 @@ class Conversation:
             raise KeyError(answer.text)
         raise RuntimeError(f"{answer.error}: {answer.text}")
 
-    def wait_for(self, condition: Callable[[], bool]) -> None:
+    def wait_for(self, condition: Callable[[], bool], timeout_s: float | None = None) -> bool:
         """Wait until *condition* is true, which a taker of diverted messages makes it; from any thread.
+
+        Returns:
+            Whether it is, within *timeout_s* seconds.
 
         Raises:
             ConversationOver: the front hung up.
         """
-        self._wait(lambda: condition() or None)
+        return bool(self._wait(lambda: condition() or None, timeout_s))
 
     def _wait(self, take: Callable[[], Any], timeout_s: float | None = None) -> Any:
         """What *take* finds, once it finds something; None if it takes longer than *timeout_s*."""

@@ -59,6 +59,7 @@ class Courier:
         self._thread: threading.Thread | None = None
         self._pace = Pace()
         self._declined: set[int] = set()
+        self._is_incomplete = False  # something could not be read
         self._batch: list[Piece] = []
         self._batch_cost = 0
         conversation.divert({messages.Taken: self._taken, messages.Declined: self._has_declined})
@@ -92,6 +93,34 @@ class Courier:
         """Wait until everything is sent, or the client is gone; what is sent, the front delivers."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_over or not (self._orders or self._is_busy))
+
+    def is_all_home(self, within_s: float = 0.0) -> bool:
+        """Whether the client has everything that could travel, as it is now; in the main thread, at the end.
+
+        Args:
+            within_s: How long to wait for its word, in seconds.
+        """
+        try:
+            is_taken = self._conversation.wait_for(lambda: self._is_idle() and self._pace.is_all_taken, within_s)
+        except ConversationOver:
+            is_taken = self._is_idle() and self._pace.is_all_taken
+        if not is_taken or self._declined or self._is_incomplete:
+            return False
+        changes = [order for mount, folder in self._folders.items() for order in self._changes(mount, folder, True)]
+        return all(order.is_gone or self._is_as_sent(order) for order in changes)
+
+    def _is_idle(self) -> bool:
+        return not (self._orders or self._is_busy)
+
+    def _is_as_sent(self, order: _Order) -> bool:
+        """Whether something that looks changed has the content that was sent."""
+        known = self._known.get((order.mount, order.name))
+        if known is None or not known.digest:
+            return False
+        try:
+            return digest_of(self._folders[order.mount], order.name) == known.digest
+        except (OSError, NameRefusedError):
+            return False
 
     def _changes(self, mount: int, folder: Folder, everything: bool) -> list[_Order]:
         orders = []
@@ -181,10 +210,12 @@ class Courier:
                 )
                 if isinstance(piece, messages.ArtifactEnd) and known is not None:
                     known.digest = piece.digest
+                    self._is_incomplete = self._is_incomplete or not piece.digest
         except FileNotFoundError:
             self._put(nothing(order.number, order.mount, order.name))  # it has gone since; the next look says so
         except (OSError, NameRefusedError) as error:
             text = str(error) if isinstance(error, NameRefusedError) else f"{ascii(order.name)}: {error}"
+            self._is_incomplete = self._is_incomplete or isinstance(error, OSError)
             self._conversation.say(messages.Log(level="warning", text=f"In the output folder {text}."))
             if is_open:
                 self._put(messages.ArtifactEnd(number=order.number, digest=b"", text=str(error)))

@@ -11,12 +11,14 @@ from typing import Any
 from py_trees.common import Status
 
 from scenario_execution_remote.protocol import messages
+from scenario_execution_server.worker import keeping
 from scenario_execution_server.worker.conversation import Conversation
 from scenario_execution_server.worker.courier import Courier
 from scenario_execution_server.worker.faults import fault_from
 from scenario_execution_server.worker.places import Places
 
 _RUNNING = Status.RUNNING.name
+_LAST_WORD_S = 3.0  # what has been sent is confirmed within a round trip, by a client that still listens
 
 
 class Files:
@@ -32,6 +34,9 @@ class Files:
         self._courier = Courier(conversation)
         conversation.translate(self._places.translated, self._places.told)
         self._is_copying = False
+        self._folder = folder
+        self._stands_for: dict[str, str] = {}
+        self.terms: messages.FileTerms | None = None  # what the front says about them
         os.chdir(self._places.work)
         os.environ["PWD"] = str(self._places.work)  # shells and some programs believe it
 
@@ -43,6 +48,8 @@ class Files:
             if place is not None:
                 self._courier.watch(call.mount, place)
                 self._is_copying = True
+                self._stands_for[place.name] = call.path
+                self._sign()
         except OSError as error:
             fault = fault_from(error, "protocol")
         return messages.Result(
@@ -68,6 +75,27 @@ class Files:
         if self._is_copying:
             self._courier.collect(everything=True)
             self._courier.wait_until_done()
+            self.close(_LAST_WORD_S)
+
+    def close(self, within_s: float = 0.0) -> None:
+        """Note if the client has everything: what it may not have is kept, see ``keeping``.
+
+        Args:
+            within_s: How long the client may take to say so, in seconds.
+        """
+        if self._is_copying and self._courier.is_all_home(within_s):
+            (self._folder / keeping.HOME).touch()
+
+    def _sign(self) -> None:
+        """Write down whose results these are, for whoever finds the folder without us."""
+        if self.terms is not None and self.terms.keeps:
+            keeping.write_about(
+                self._folder,
+                {
+                    "client": self.terms.client, "session": self.terms.session, "stands_for": self._stands_for,
+                    "shelf": f"{self.terms.folder}/{keeping.RESULTS}",
+                },
+            )  # fmt: skip
 
 
 def _is_end(said: Any) -> bool:

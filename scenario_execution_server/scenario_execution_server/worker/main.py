@@ -53,6 +53,8 @@ def main(channel: socket.socket, session: str, folder: Path) -> int:
         outputs.flush()
     if is_heard:
         files.finish()
+    else:
+        files.close()
     return 0
 
 
@@ -66,6 +68,9 @@ def _carry_out_calls(conversation: Conversation, runner: Runner, outputs: Output
             return call.reason in _REASONS_TO_STAY
         if isinstance(call, messages.Permit):
             runner.permit = call
+            continue
+        if isinstance(call, messages.FileTerms):
+            files.terms = call
             continue
         if isinstance(call, messages.Mount):
             conversation.say(files.mount(call))

@@ -13,6 +13,7 @@ from typing import Any
 
 from scenario_execution_remote.files.names import OWN_PREFIX
 from scenario_execution_remote.protocol import messages
+from scenario_execution_server.worker.keeping import OUTPUT_PREFIX
 from scenario_execution_server.worker.path_map import PathMap
 
 _FOLDER_VALUES = ("input_dir", "output_dir")  # keyword arguments of setup() that are paths
@@ -39,7 +40,7 @@ class Places:
         """Make a folder that stands for the client's, and return it; None if the server has the same folder."""
         if call.mode == "shared" or (call.mode == "auto" and _is_shared(call)):
             return None
-        place = self._folder / f"output-{call.mount}"
+        place = self._folder / f"{OUTPUT_PREFIX}{call.mount}"
         place.mkdir(exist_ok=True)
         self._mounts[call.path] = place
         self._map.add(call.path, str(place))

@@ -26,8 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from scenario_execution_server.worker import entry, outputs, processes
-from scenario_execution_server.worker.folder import remove_folder
+from scenario_execution_server.worker import entry, keeping, outputs, processes
 
 OUTPUT_TAIL_BYTES = 64 * 1024  # of what nobody read: enough for a traceback, and all that a pipe of usual size holds
 
@@ -103,6 +102,7 @@ class _Shepherd:
         processes.name_process("se-shepherd")
         processes.adopt_orphans()
         self._signals = self._catch_signals()
+        lock = keeping.hold(self._order.folder)  # whoever finds what a killed server has left shall not take it
         self._say_hello()
         try:
             self._start_worker()
@@ -113,6 +113,8 @@ class _Shepherd:
         self._watch()
         left = processes.end_children(limit_s=_SWEEP_LIMIT_S, on_reaped=self._on_reaped)
         self._finish(self._verdict(left))
+        if lock is not None:
+            os.close(lock)
         while left:  # they are reported; but they are still ours, and nobody else's
             time.sleep(_RETRY_S)
             left = processes.end_children(limit_s=_RETRY_S)
@@ -255,7 +257,7 @@ class _Shepherd:
         output = b""
         if self._pipes is not None:
             output = _drain(self._pipes.stdout) + _drain(self._pipes.stderr)
-        problem = remove_folder(self._order.folder)
+        problem = keeping.retire(self._order.folder)
         if problem:
             verdict["detail"] += f"; {problem}"
         verdict["output"] = base64.b64encode(output[-OUTPUT_TAIL_BYTES:]).decode()

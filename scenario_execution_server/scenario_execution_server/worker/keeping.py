@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of a session's folder: it is removed, but for results that are not home, which are put aside.
+
+The worker writes down whose results they are, and at its end that all of them are home. A worker that was killed has
+not, so that what is not known to be home is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import stat
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from scenario_execution_server.worker.folder import remove_folder
+
+RESULTS = "results"  # in the folder of a client: what was not home
+ABOUT = "about.json"  # whose the folder is, and what stands for what in it
+HOME = "home"  # everything in it is
+FOLDER_PREFIX = "session-"  # of the folders of sessions; what follows is unique
+OUTPUT_PREFIX = "output-"  # of the folders that stand for output directories of the client
+UNFINISHED_PREFIX = ".new-"  # of what is being put aside
+_ABOUT_LIMIT_BYTES = 64 * 1024  # names and paths; an action may have written something else
+
+
+def hold(folder: Path) -> int | None:
+    """Say that somebody sees to *folder*, until the descriptor returned is closed; None if somebody else does."""
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        return None
+    return fd
+
+
+def write_about(folder: Path, about: dict[str, Any]) -> None:
+    """Say whose the session's *folder* is.
+
+    Raises:
+        OSError: as the system says.
+    """
+    new = folder / f"{ABOUT}.new"
+    new.write_text(json.dumps(about), encoding="utf-8")
+    new.replace(folder / ABOUT)
+
+
+def read_about(folder: Path) -> dict[str, Any] | None:
+    """What was said about *folder*; None if nothing that makes sense."""
+    try:
+        fd = os.open(folder / ABOUT, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            data = os.read(fd, _ABOUT_LIMIT_BYTES) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+        finally:
+            os.close(fd)
+        about = json.loads(data)
+    except (OSError, ValueError):
+        return None
+    return about if isinstance(about, dict) else None
+
+
+def make_private(folder: Path) -> None:
+    """Make *folder*, and what is missing above it, for this user alone.
+
+    Raises:
+        OSError: as the system says.
+    """
+    for place in (*reversed(folder.parents), folder):
+        with contextlib.suppress(FileExistsError):
+            place.mkdir(mode=0o700)
+
+
+def retire(folder: Path) -> str:
+    """Put aside what is not home, and remove the rest.
+
+    Returns:
+        An empty string, or one sentence saying what could not be done and why; results then stay where they are.
+    """
+    try:
+        _put_aside(folder)
+    except OSError as error:
+        return f"results that are not home could not be put aside and stay in {folder}: {error}"
+    return remove_folder(folder)
+
+
+def _put_aside(folder: Path) -> None:
+    about = read_about(folder)
+    if about is None or os.path.lexists(folder / HOME):
+        return
+    outputs = [place for place in sorted(folder.glob(f"{OUTPUT_PREFIX}*")) if _holds_something(place)]
+    shelf = about.get("shelf")
+    if not outputs or not isinstance(shelf, str):
+        return
+    now = datetime.now(timezone.utc)
+    unfinished = Path(shelf) / f"{UNFINISHED_PREFIX}{folder.name}"
+    make_private(unfinished)
+    for place in outputs:
+        os.rename(place, unfinished / place.name)
+    write_about(unfinished, {**about, "over": now.isoformat(timespec="seconds")})
+    unfinished.rename(unfinished.with_name(f"{now:%Y%m%d-%H%M%S}-{folder.name.removeprefix(FOLDER_PREFIX)}"))
+
+
+def _holds_something(place: Path) -> bool:
+    """Whether there is anything in a folder but folders; what cannot be looked into counts."""
+    if place.is_symlink() or not place.is_dir():
+        return False
+    failures: list[OSError] = []
+    return any(files for _, _, files in os.walk(place, onerror=failures.append)) or bool(failures)
