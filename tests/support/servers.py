@@ -167,9 +167,14 @@ class ServerProcess:
         return sorted((self.state / "scenario_execution" / "files").glob("clients/*/results/[!.]*"))
 
     def wait_idle(self, within_s: float = 10.0) -> None:
-        """Wait until no session is left: no process, no folder; and the server itself runs."""
+        """Wait until no session is left: no process, no folder, and the log says so too; and the server itself runs."""
+
+        def is_idle() -> bool:
+            is_told = len(self.lines(" session ended ")) >= len(self.lines(" session opened "))
+            return is_told and not self.of_sessions() and not self.folders()
+
         try:
-            wait_until(lambda: not self.of_sessions() and not self.folders(), within_s)
+            wait_until(is_idle, within_s)
         except AssertionError:
             raise AssertionError(f"left: {self.of_sessions()} {self.folders()}\n{self.log}") from None
         assert self.process.poll() is None, f"the server has ended with {self.process.returncode}:\n{self.log}"
