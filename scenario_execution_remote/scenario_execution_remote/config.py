@@ -10,6 +10,11 @@ from scenario_execution_keys.errors import KeyTextError
 from scenario_execution_keys.keypair import PublicKey
 from scenario_execution_remote.endpoint import DEFAULT_PORT, Endpoint
 
+# Half of the period: a quick action's result is there in the same tick even over Wi-Fi, and what the tree does
+# besides still fits into the other half, so that a slow link never makes the runner complain about a tick that is
+# too long.
+WAIT_SHARE = 0.5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
@@ -18,7 +23,7 @@ class Parameter:
     Attributes:
         name: Name in OpenSCENARIO DSL, never the name of a unit (that would shadow the unit in the declaration).
         osc_type: Its type there.
-        default: Default in SI units, or None if it has to be given.
+        default: Default in SI units, or None if it has to be given. A float is a share, from 0 to 1.
         zero_means: What 0 stands for; empty if 0 is refused.
         help: Meaning in one line.
     """
@@ -40,7 +45,7 @@ class Parameter:
             return f"{self.name}: {self.osc_type}"
         if isinstance(self.default, str):
             return f'{self.name}: {self.osc_type} = "{self.default}"'
-        return f"{self.name}: {self.osc_type} = {self.default:g}s"
+        return f"{self.name}: {self.osc_type} = {self.default:g}{'s' if self.osc_type == 'time' else ''}"
 
 
 PARAMETERS = (
@@ -83,6 +88,13 @@ PARAMETERS = (
         help='"copy": what is written into the output directory there comes home; "shared": it is the same folder; '
         '"auto" finds out',
     ),
+    Parameter(
+        name="tick_wait",
+        osc_type="float",
+        default=WAIT_SHARE,
+        help="part of the tick period, 0.0 to 1.0, that a tick waits for results at most; what comes later counts in a "
+        "later tick",
+    ),
 )
 
 FILES = ("auto", "shared", "copy")
@@ -102,6 +114,7 @@ class RemoteSettings:
         heartbeat_failure_timeout_s: Silence after which the server counts as lost.
         server_key: The server's public key as text, or empty to look into the known servers.
         files: One of :data:`FILES`.
+        tick_wait: Part of the tick period that a tick waits for results at most, from 0 to 1.
     """
 
     endpoint: str
@@ -110,6 +123,7 @@ class RemoteSettings:
     heartbeat_failure_timeout_s: float = 5.0
     server_key: str = ""
     files: str = "auto"
+    tick_wait: float = WAIT_SHARE
 
     @classmethod
     def from_arguments(cls, values: Mapping[str, object]) -> RemoteSettings:
@@ -130,7 +144,7 @@ class RemoteSettings:
                 f"remote() has no argument {', '.join(f'{name[:60]!r}' for name in unknown[:5])}; "
                 f"it has {', '.join(parameter.name for parameter in PARAMETERS)}"
             )
-        endpoint, setup, execution, heartbeat, key, files = (
+        endpoint, setup, execution, heartbeat, key, files, wait = (
             _checked(parameter, values.get(parameter.name, parameter.default)) for parameter in PARAMETERS
         )
         return cls(
@@ -140,6 +154,7 @@ class RemoteSettings:
             heartbeat_failure_timeout_s=float(heartbeat),
             server_key=_checked_key(str(key)),
             files=_checked_files(str(files)),
+            tick_wait=float(wait),
         )
 
 
@@ -151,6 +166,8 @@ def _checked(parameter: Parameter, value: object) -> str | float:
         if not isinstance(value, str):
             raise _refused(parameter, value, "a string")
         return value
+    if parameter.osc_type == "float":
+        return _checked_share(parameter, value)
     expected = f"a time from 0s ({parameter.zero_means})" if parameter.zero_means else "a time above 0s"
     expected += f" up to {LONGEST_S:g}s, such as {parameter.default}s"
     # bool is an int to Python, and "true" is no time; a length such as 5m arrives as 5 and cannot be told from 5s
@@ -159,6 +176,12 @@ def _checked(parameter: Parameter, value: object) -> str | float:
     # in this form NaN is refused as well
     if not 0 <= value <= LONGEST_S or (value == 0 and not parameter.zero_means):
         raise _refused(parameter, value, expected)
+    return value
+
+
+def _checked_share(parameter: Parameter, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise _refused(parameter, value, f"a part from 0.0 to 1.0, such as {parameter.default}")
     return value
 
 

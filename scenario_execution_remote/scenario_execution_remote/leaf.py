@@ -151,7 +151,10 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         ):  # fmt: skip
             awaited = self._begin_tick(session, tick)
         self._awaited = awaited
-        if not awaited.pending.wait(self._patience_s()):
+        # One wait for each call: what has not come within a tick's wait is slow, and must not keep every tick, and what
+        # comes behind it in the tree, waiting for as long again.
+        may_wait = awaited.number == tick or self._waits_without_limit
+        if not awaited.pending.wait(self._patience_s() if may_wait else 0.0):
             return self._still_running(awaited.pending)
         if awaited.has_missed(self.number):  # the one before it in its wave has ended meanwhile
             awaited = self._awaited = self._begin_tick(session, tick)
@@ -229,7 +232,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         self._awaited = tick
 
     def _begin_tick(self, session: RemoteSession, tick: int) -> Tick:
-        period_s = None if self._waits_without_limit else session.standing_period_s()
+        period_s = None if self._waits_without_limit else session.standing_period_s(self._settings.tick_wait)
         if self._arguments is None and period_s is None and not self.children:
             return session.waves.begin(self)
         arguments, self._arguments = self._arguments, None
@@ -277,7 +280,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
     def _patience_s(self) -> float | None:
         if self._waits_without_limit:
             return self._settings.execution_timeout_s or None
-        return RUN.budget.left_s(time.monotonic())
+        return RUN.budget.left_s(time.monotonic(), self._settings.tick_wait)
 
     def _show(self, result: messages.Result) -> None:
         """Show what the result says, and raise what it raised."""

@@ -44,6 +44,7 @@ class RemoteSession:
         self.waves = Waves(self._send_wave)
         self._clock: Any = None
         self._budget = budget
+        self._tick_wait = settings.tick_wait
         self._registry: Any = None
         self._nodes: dict[int, Any] = {}
         self._lent: list[Any] = []  # processes of this side or other servers that this worker has asked for
@@ -65,16 +66,20 @@ class RemoteSession:
 
     def patience_s(self) -> float:
         """How many seconds may still be waited in this tick."""
-        return self._budget.left_s(time.monotonic())
+        return self._budget.left_s(time.monotonic(), self._tick_wait)
 
-    def standing_period_s(self) -> float | None:
+    def standing_period_s(self, share: float) -> float | None:
         """How often the worker should tick by itself, in seconds; None if its answers come within a tick.
 
         A link whose round trip takes longer than a tick may wait cannot be in step with the tree. Then the server keeps
         the beat, and an end is known here after one way instead of a round trip and a tick.
+
+        Args:
+            share: Part of the tick period that may be waited.
         """
         round_trip_s = self.link.round_trip_s
-        return self._budget.period_s if round_trip_s is not None and round_trip_s > self._budget.whole_s else None
+        is_far = round_trip_s is not None and round_trip_s > self._budget.whole_s(share)
+        return self._budget.period_s if is_far else None
 
     def _send_wave(self, actions: list[int]) -> Pending:
         now_s = float(self._clock.now()) if self._clock is not None else None

@@ -33,6 +33,8 @@ def test_every_argument_arrives() -> None:
         execution_timeout=0,
         heartbeat_failure_timeout=0.5,
         server_key=SERVER.public.text,
+        files="copy",
+        tick_wait=1,
     )
     assert given == RemoteSettings(
         endpoint="[::1]:9",
@@ -40,6 +42,8 @@ def test_every_argument_arrives() -> None:
         execution_timeout_s=0.0,
         heartbeat_failure_timeout_s=0.5,
         server_key=SERVER.public.text,
+        files="copy",
+        tick_wait=1.0,
     )
 
 
@@ -107,6 +111,12 @@ def test_no_time_at_all_is_refused_where_something_has_to_happen_in_it() -> None
 def test_an_execution_may_take_for_ever() -> None:
     assert settings(execution_timeout=0).execution_timeout_s == 0.0
     assert "0s (for ever)" in complaint(execution_timeout=-1)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.01, math.nan, math.inf, True, "0.5", [0.5], 10**400], ids=repr)
+def test_a_wait_that_is_no_part_of_a_tick_is_refused(value: object) -> None:
+    text = complaint(tick_wait=value)
+    assert "'tick_wait'" in text and "expected a part from 0.0 to 1.0" in text and len(text) < 300
 
 
 def test_a_wrong_endpoint_is_a_parse_error() -> None:

@@ -51,7 +51,7 @@ def parse(arguments: str) -> py_trees.behaviour.Behaviour:
     return create_py_tree(model, tree, parser.logger, False)
 
 
-@pytest.mark.parametrize("arguments", ['"robot"', 'endpoint: "[::1]:9", execution_timeout: 0s, setup_timeout: 1.5min'])
+@pytest.mark.parametrize("arguments", ['"robot"', 'endpoint: "[::1]:9", execution_timeout: 0s, setup_timeout: 1.5min, tick_wait: 1.0'])
 def test_good_arguments_parse_without_touching_network_or_keys(
     arguments: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -71,6 +71,7 @@ def test_good_arguments_parse_without_touching_network_or_keys(
         ('"robot", setup_timeout: "5s"', "'setup_timeout' of remote() is '5s', expected a time"),
         ('"robot", execution_timeout: true', "'execution_timeout' of remote() is True, expected a time"),
         ('"robot", heartbeat_failure_timeout: 0s', "'heartbeat_failure_timeout' of remote() is 0"),
+        ('"robot", tick_wait: 1.5', "'tick_wait' of remote() is 1.5, expected a part from 0.0 to 1.0"),
         ('"robot", server_key: "sepub-"', "'server_key' of remote() is not a public key"),
     ],
 )

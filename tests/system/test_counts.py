@@ -20,7 +20,7 @@ from py_trees.common import Status
 from benchmarks import trees
 from benchmarks.counting import Counts, counting
 from benchmarks.delay import delayed
-from scenario_execution_remote.budget import WAIT_SHARE
+from scenario_execution_remote.config import WAIT_SHARE
 from scenario_execution_remote.link import Link
 from scenario_execution_remote.pending import Pending
 from scenario_execution_remote.protocol import messages, wire
