@@ -12,6 +12,23 @@ Cell = float | int | str
 
 
 @dataclass(frozen=True)
+class Aim:
+    """Something the project wants, and whether this run has it.
+
+    Attributes:
+        what: Is measured.
+        wanted: In words.
+        seen: The same, as measured.
+        is_met: Computed from the numbers by the case that measured them.
+    """
+
+    what: str
+    wanted: str
+    seen: str
+    is_met: bool
+
+
+@dataclass(frozen=True)
 class Result:
     """One table.
 
@@ -20,7 +37,8 @@ class Result:
         title: One line.
         columns: Headings; the first column says what a row is about.
         rows: One list of cells for each.
-        aim: What the project wants, in words.
+        aims: What the project wants, and whether it has it.
+        facts: Numbers by name that ``model`` works with.
         remarks: What one has to know to read it.
         plot: Headings of the columns to draw over the first one; nothing is drawn without.
         unit: Of what is drawn.
@@ -30,7 +48,8 @@ class Result:
     title: str
     columns: list[str]
     rows: list[list[Cell]]
-    aim: str = ""
+    aims: list[Aim] = field(default_factory=list)
+    facts: dict[str, float] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     plot: list[str] = field(default_factory=list)
     unit: str = ""
@@ -39,19 +58,24 @@ class Result:
         """For machines."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Result:
+        """What :meth:`as_json` wrote."""
+        return cls(**{**document, "aims": [Aim(**aim) for aim in document["aims"]]})
+
     def as_text(self) -> str:
         """For people."""
         cells = [self.columns, *[[shown(cell) for cell in row] for row in self.rows]]
         widths = [max(len(row[place]) for row in cells) for place in range(len(self.columns))]
         lines = [f"== {self.name}: {self.title}"]
-        if self.aim:
-            lines.append(f"   aim: {self.aim}")
         for row in cells:
             first, *rest = (
                 cell.ljust(width) if place == 0 else cell.rjust(width)
                 for place, (cell, width) in enumerate(zip(row, widths, strict=True))
             )
             lines.append("   " + "  ".join([first, *rest]).rstrip())
+        for aim in self.aims:
+            lines.append(f"   {'met' if aim.is_met else 'NOT MET'}: {aim.what}: {aim.seen} (wanted: {aim.wanted})")
         return "\n".join([*lines, *(f"   {remark}" for remark in self.remarks)])
 
 

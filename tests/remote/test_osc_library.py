@@ -51,7 +51,9 @@ def parse(arguments: str) -> py_trees.behaviour.Behaviour:
     return create_py_tree(model, tree, parser.logger, False)
 
 
-@pytest.mark.parametrize("arguments", ['"robot"', 'endpoint: "[::1]:9", execution_timeout: 0s, setup_timeout: 1.5min, tick_wait: 1.0'])
+@pytest.mark.parametrize(
+    "arguments", ['"robot"', 'endpoint: "[::1]:9", execution_timeout: 0s, setup_timeout: 1.5min, tick_wait: 1.0']
+)
 def test_good_arguments_parse_without_touching_network_or_keys(
     arguments: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

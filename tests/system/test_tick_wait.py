@@ -23,7 +23,9 @@ def rows(folder: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize(("argument", "share"), [("", WAIT_SHARE), (", tick_wait: 0.0", 0.0), (", tick_wait: 0.8", 0.8)])
+@pytest.mark.parametrize(
+    ("argument", "share"), [("", WAIT_SHARE), (", tick_wait: 0.0", 0.0), (", tick_wait: 0.8", 0.8)]
+)
 def test_the_tick_log_shows_that_one_tick_waited_its_share_for_a_slow_action_and_that_no_later_one_did(
     argument: str, share: float, server: ServerProcess, start: Start, tmp_path: Path
 ) -> None:
