@@ -34,7 +34,8 @@ def exception_from(fault: messages.Fault, action: Any) -> BaseException:
 def _rebuild(fault: messages.Fault, action: Any) -> BaseException:
     if fault.message is not None:
         if (fault.module, fault.type_name) == (ActionError.__module__, ActionError.__name__):
-            error: BaseException = ActionError(fault.message, action=action)
+            is_placed = fault.text != fault.message  # the steps of a subtree have no place of their own in the scenario
+            error: BaseException = ActionError(fault.message, action=action if is_placed else None)
             return error
         return _named(fault, OSC2Error)(fault.message, None)
     if fault.module == "builtins":

@@ -52,7 +52,7 @@ class Run:
         return self._scenario, is_new
 
     def count_ticks(self, node: py_trees.behaviour.Behaviour) -> None:
-        """Have the budget hear of every tick of the tree that *node* stands in, at its beginning.
+        """Have the budget hear of every tick of the tree that leaf *node* stands in, at its beginning.
 
         The runner hands its tree to nobody, but each tick of the tree is one of its root. Guessing the beginning from
         the actions' own ticks goes wrong where a local action takes most of a period, or a branch begins late. And
@@ -76,7 +76,7 @@ class Run:
 
             return counted
 
-        above: py_trees.behaviour.Behaviour | None = node
+        above = node.parent
         while above is not None:
             above.tick = counting(above.tick)  # type: ignore[method-assign]
             above = above.parent

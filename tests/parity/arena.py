@@ -69,6 +69,13 @@ class Client:
         """Send a signal to the runner."""
         self.process.send_signal(signal.Signals[name])
 
+    def end_after(self, seconds: float) -> None:
+        """Kill the runner if it does not end by itself within that time."""
+        try:
+            self.process.wait(seconds)
+        except (subprocess.TimeoutExpired, TimeoutError):
+            self.process.kill()
+
 
 @dataclass(slots=True)
 class Arena:

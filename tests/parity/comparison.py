@@ -10,16 +10,14 @@ from tests.parity.outcome import TREE_LINE, Outcome
 from tests.parity.row import Row
 
 SHUTDOWN = re.compile(r"^(\S+) shutdown\((\w+)\)$")
+BEGUN, VERDICT = "Executing scenario", ": execution failed."
 STOPPED = ("terminate INVALID(RUNNING)", "request_cancel(RUNNING)")
 
 
 def complaints(row: Row, local: Outcome, remote: Outcome) -> list[str]:
     """The differences, each as a text; none for a row that is as it should be."""
-    found = []
+    found = failings(row, local)
     unused = set(row.remotely)
-    code = local.aspects["exit code"]
-    if row.code is not None and code != row.code:
-        found.append(f"the local run ended with {code!r} and not, as the row says, with {row.code}")
     for aspect in sorted({*local.aspects, *remote.aspects}):
         here, there = local.aspects.get(aspect), remote.aspects.get(aspect)
         if aspect in row.unlike:
@@ -45,6 +43,20 @@ def complaints(row: Row, local: Outcome, remote: Outcome) -> list[str]:
         if here != there:
             found.append(f"{aspect}:\n{contrast(here, there)}")
     found += [f"{aspect}: is in neither run" for aspect in sorted(unused)]
+    return found
+
+
+def failings(row: Row, local: Outcome) -> list[str]:
+    """In what a local run is not what its row is about."""
+    found = []
+    code = local.aspects["exit code"]
+    if code != row.code:
+        found.append(f"the local run ended with {code!r} and not, as the row says, with {row.code}")
+    says = row.says or (VERDICT if row.code == 1 else "")
+    if says not in local.raw:
+        found.append(f"the local run did not say {says!r}")
+    if (BEGUN in local.raw) == row.refused:
+        found.append("the local run should not have begun" if row.refused else "the local run did not begin")
     return found
 
 

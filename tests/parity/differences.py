@@ -21,6 +21,11 @@ FOLDER = Difference(
     why="The client's folder is not there, and sessions must not find each other's files.",
     record="0008-working-folder.md",
 )
+MACHINE = Difference(
+    title="An action finds the environment, the globals, the user and the clock of the process and machine where it runs.",  # noqa: E501
+    why="That is what it is sent there for.",
+    record="0024-where-an-action-runs.md",
+)
 LATE = Difference(
     title="A result that does not come within half a tick period keeps the action RUNNING, and counts in a later tick.",
     why="One slow action or link must not hold up the whole tree.",

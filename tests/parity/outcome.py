@@ -100,6 +100,7 @@ def without_remote_nodes(lines: list[str], is_root_remote: bool) -> list[str]:
     found: list[str] = []
     removed: list[int] = []
     is_inside = False
+    root_name: str | None = None
     lines = [part for line in lines for part in ROOT_LINE.sub(r"\1\n\2", line).split("\n")]
     for line in lines:
         indent = len(line) - len(line.lstrip(" "))
@@ -116,7 +117,10 @@ def without_remote_nodes(lines: list[str], is_root_remote: bool) -> list[str]:
         is_first, is_inside = not is_inside, True
         if shown[2] == "-^-" and (shown[3] == "remote" or (is_first and is_root_remote)):
             removed.append(indent)
+            root_name = shown[3] if is_first and is_root_remote else None
             continue
+        if root_name is not None:  # the number of a document stands behind the name of the outermost node
+            line, root_name = line.replace(f" {shown[3]}", f" {root_name}", 1), None
         found.append(line[4 * len(removed) :])
     return found
 

@@ -72,6 +72,9 @@ class Live(Protocol):
     def signal(self, name: str) -> None:
         """Send a signal to the runner."""
 
+    def end_after(self, seconds: float) -> None:
+        """Kill the runner if it does not end by itself within that time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -92,7 +95,10 @@ class Row:
         environment: More variables for the client.
         program: What is run in place of the engine's own command line; it gets the options and no others.
         pace: How fast it ticks.
-        code: The local exit status, where a row states it, so that it does not compare two failures.
+        code: The local exit status: a row is not to compare two failures that nobody has meant.
+        says: A text that the local run prints, so that it fails for no other reason; if the status is 1 and nothing is
+            said here, the verdict of the scenario.
+        refused: The scenario is not run, as the row is about what comes before that.
         meanwhile: Done to the run while it lasts.
         as_model: The scenario is a model file (.sce).
         fresh: The engine runs in a process that has to load it first, as that matters to the row.
@@ -117,7 +123,9 @@ class Row:
     environment: Mapping[str, str] = field(default_factory=dict)
     program: tuple[str, ...] = ()
     pace: Pace = Pace.HURRIED
-    code: int | None = None
+    code: int = 0
+    says: str = ""
+    refused: bool = False
     meanwhile: Callable[[Live], None] | None = None
     as_model: bool = False
     alone: bool = False

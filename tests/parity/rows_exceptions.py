@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 from tests.parity.differences import ELSEWHERE, END
@@ -17,34 +18,38 @@ PHASES = {
     "terminate": "at_terminate",
     "request_cancel": "at_cancel",
 }
+# What is done, and what the local run says then.
 DEEDS = {
-    "ValueError": 'raise ValueError("boom")',
-    "ActionError": 'raise ActionError("boom", action=self)',
-    "an exception class of the package": 'raise ProbeError(7, text="boom")',
-    "SystemExit with a number": "raise SystemExit(3)",
-    "SystemExit with a text": 'raise SystemExit("text")',
-    "KeyboardInterrupt": "raise KeyboardInterrupt()",
-    "KeyError": '{}["missing"]',
-    "UnicodeDecodeError": r'b"\xff".decode()',
-    "StopIteration": 'raise StopIteration("boom")',
+    "ValueError": ('raise ValueError("boom")', "boom"),
+    "ActionError": ('raise ActionError("boom", action=self)', "boom"),
+    "an exception class of the package": ('raise ProbeError(7, text="boom")', "boom"),
+    "SystemExit with a number": ("raise SystemExit(3)", ""),
+    "SystemExit with a text": ('raise SystemExit("text")', "text"),
+    "KeyboardInterrupt": ("raise KeyboardInterrupt()", "Aborted"),
+    "KeyError": ('{}["missing"]', "'missing'"),
+    "UnicodeDecodeError": (r'b"\xff".decode()', "can't decode byte 0xff"),
+    "StopIteration": ('raise StopIteration("boom")', "boom"),
 }
 # Rarer types, in the phases in which they take a way of their own.
 MORE_DEEDS = {
-    "an exception without text": "raise RuntimeError()",
-    "OSError with its number": 'open("/nonexistent/file")',
-    "an exception with a cause": 'raise ValueError("outer") from KeyError("inner")',
-    "an exception of several lines": 'raise ValueError("one\\ntwo")',
-    "an exception with an argument that cannot travel": "raise ValueError(self)",
-    "an exception of a class made on the spot": 'raise type("Local", (ValueError,), {})("boom")',
-    "an exception whose text cannot be made": 'raise type("Mute", (Exception,), {"__str__": lambda e: 1 / 0})("boom")',
-    "SyntaxError with its place": 'compile("1 +", "file", "exec")',
-    "a recursion without end": "(lambda f: f(f))(lambda f: f(f))",
-    "AssertionError": "assert 1 == 2",
-    "a warning raised as an error": 'raise UserWarning("boom")',
+    "an exception without text": ("raise RuntimeError()", "RuntimeError"),
+    "OSError with its number": ('open("/nonexistent/file")', "[Errno 2] No such file or directory: '/nonexistent/file'"),
+    "an exception with a cause": ('raise ValueError("outer") from KeyError("inner")', "ValueError: outer"),
+    "an exception of several lines": ('raise ValueError("one\\ntwo")', "ValueError: one\ntwo"),
+    "an exception with an argument that cannot travel": ("raise ValueError(self)", "ValueError: <"),
+    "an exception of a class made on the spot": ('raise type("Local", (ValueError,), {})("boom")', "Local: boom"),
+    "an exception whose text cannot be made": (
+        'raise type("Mute", (Exception,), {"__str__": lambda e: 1 / 0})("boom")',
+        "Mute: <exception str() failed>",
+    ),
+    "SyntaxError with its place": ('compile("1 +", "file", "exec")', "SyntaxError: invalid syntax"),
+    "a recursion without end": ("(lambda f: f(f))(lambda f: f(f))", "RecursionError: maximum recursion depth exceeded"),
+    "AssertionError": ("assert 1 == 2", "AssertionError"),
+    "a warning raised as an error": ('raise UserWarning("boom")', "UserWarning: boom"),
 }
 
 
-def raising(exception: str, deed: str, phase: str) -> Row:
+def raising(exception: str, deed: str, says: str, phase: str) -> Row:
     """A row for an exception in a phase. An action before it and one after it show what else is done."""
     body = f"""
         one_of:
@@ -54,17 +59,28 @@ def raising(exception: str, deed: str, phase: str) -> Row:
                 probe_steps($T, tag: "after", ticks: 2)
             probe_steps($T, tag: "beside", ticks: 2)
         """
-    return Row(name=f"{exception} in {phase}", feature=EXCEPTIONS, text=scenario(body))
+    is_early = phase in ("the constructor", "setup")
+    code = 3 if "number" in exception and "SystemExit" in exception else 1
+    if exception == "KeyboardInterrupt" and is_early:  # as of any Python program that does not handle it
+        code, says = -signal.SIGINT, "KeyboardInterrupt"
+    return Row(
+        name=f"{exception} in {phase}",
+        feature=EXCEPTIONS,
+        text=scenario(body),
+        code=code,
+        says=says,
+        refused=phase == "the constructor",
+    )
 
 
 def all_phases() -> Iterator[Row]:
     for phase in PHASES:
-        for exception, deed in DEEDS.items():
-            yield raising(exception, deed, phase)
-    for exception, deed in MORE_DEEDS.items():
+        for exception, (deed, says) in DEEDS.items():
+            yield raising(exception, deed, says, phase)
+    for exception, (deed, says) in MORE_DEEDS.items():
         # an exception that has no text breaks the engine itself when setup raises it
         for phase in ("setup", "update") if "__str__" not in deed else ("update",):
-            yield raising(exception, deed, phase)
+            yield raising(exception, deed, says, phase)
 
 
 ROWS = (
@@ -72,6 +88,8 @@ ROWS = (
     Row(
         name="an exception in the second of several set-ups leaves the others behind it alone",
         feature=EXCEPTIONS,
+        code=1,
+        says="Setup failed boom",
         text=scenario(
             """
             parallel:
@@ -84,6 +102,8 @@ ROWS = (
     Row(
         name="an ActionError says the place of its action in the scenario, under its label and behind modifiers",
         feature=EXCEPTIONS,
+        code=1,
+        says="lost",
         text=scenario(
             """
             serial:
@@ -98,11 +118,15 @@ ROWS = (
     Row(
         name="an ActionError of the engine's own actions reads as it does locally",
         feature=EXCEPTIONS,
+        code=1,
+        says="No variable found in",
         text=scenario("increment(place.x)", declare="place: parity_point"),
     ),
     Row(
         name="an error in resolving an argument is raised where it is locally",
         feature=EXCEPTIONS,
+        code=1,
+        says="is expected to be a variable reference but is str",
         text=scenario('increment("no variable")'),
     ),
     Row(
@@ -122,17 +146,23 @@ ROWS = (
     Row(
         name="failure_is_success does not cover an exception",
         feature=EXCEPTIONS,
+        code=1,
+        says="ValueError: boom",
         text=scenario('probe_code($T, at_update: «raise ValueError("boom")») with:\n    failure_is_success()'),
     ),
     Row(
         name="an exception in update under simulation",
         feature=EXCEPTIONS,
+        code=1,
+        says="ValueError: boom",
         text=scenario('probe_code($T, at_update: «raise ValueError("boom")»)'),
         pace=Pace.SIMULATED,
     ),
     Row(
         name="an exception in the second activation",
         feature=EXCEPTIONS,
+        code=1,
+        says="LookupError: second",
         text=scenario(
             """
             probe_code($T, at_execute: «
@@ -145,6 +175,8 @@ ROWS = (
     Row(
         name="an exception while the scenario is ended by a sibling's failure",
         feature=EXCEPTIONS,
+        code=1,
+        says="ValueError: boom",
         text=scenario(
             """
             parallel:
@@ -159,6 +191,7 @@ ROWS = (
     Row(
         name="os._exit in an action ends the run",
         feature=EXCEPTIONS,
+        code=5,
         text=scenario("probe_code($T, at_update: «os._exit(5)»)"),
         differs=ELSEWHERE,
         unlike=dict.fromkeys(("exit code", "log", "stdout", "file out/test.xml", "file out/behaviors.jsonl", "file trace"), "locally the runner is gone, remotely the action fails and the run goes on to its verdict"),  # noqa: E501

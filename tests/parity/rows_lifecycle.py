@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tests.parity.differences import END, LATE, TOGETHER
+from tests.parity.differences import END, LATE, MACHINE, TOGETHER
 from tests.parity.row import Feature, Live, Pace, Row, scenario
 
 PLACEMENT, LIFECYCLE, FINISH, QUIRKS = Feature.PLACEMENT, Feature.LIFECYCLE, Feature.END, Feature.QUIRKS
@@ -114,13 +114,24 @@ placement = (
         text=scenario(
             """
             probe_code($T, tag: "outer", at_execute: «GLOBALS["mark"] = "outer"»)
-            probe_code($T, tag: "inner", at_execute: «GLOBALS["mark"] = "inner"») with:
+            probe_code(at_execute: «GLOBALS["mark"] = "inner"») with:
                 REMOTE2
             probe_code($T, tag: "look", at_execute: «write(GLOBALS["mark"])»)
             """
         ),
-        unlike={
-            "file trace": "two servers are two processes: the third action sees what the first left, not the second"
+        differs=MACHINE,
+        remotely={
+            "file trace": [
+                "outer setup(INVALID)",
+                "look setup(INVALID)",
+                "outer execute(INVALID)",
+                "outer update(INVALID)",
+                "outer terminate SUCCESS(INVALID)",
+                "look execute(INVALID)",
+                "look > outer",
+                "look update(INVALID)",
+                "look terminate SUCCESS(INVALID)",
+            ]
         },
     ),
     Row(
@@ -164,6 +175,16 @@ MODIFIERS = (
     "success_is_failure()",
     "success_is_running()",
 )
+PLACES = ("a leaf", "a composition", "the scenario")
+# With the others, the failures of the two actions make the scenario fail.
+SUCCEEDING = {
+    ("retry", "a leaf"),
+    ("inverter", "a composition"),
+    ("inverter", "the scenario"),
+    ("running_is_success", "a composition"),
+    ("running_is_success", "the scenario"),
+    *((word, place) for word in ("failure_is_running", "failure_is_success") for place in PLACES),
+}
 ENDLESS = ("failure_is_running()", "success_is_running()")
 
 
@@ -185,7 +206,8 @@ def modified(modifier: str, place: str) -> Row:
         pace = Pace.SIMULATED
         head, mark, tail = text.partition("        serial:\n")
         text = head + mark + "\n".join(f"    {line}" if line else line for line in tail.split("\n"))
-    return Row(name=f"the modifier {word} on {place}", feature=LIFECYCLE, text=text, pace=pace)
+    code = int((word, place) not in SUCCEEDING)
+    return Row(name=f"the modifier {word} on {place}", feature=LIFECYCLE, text=text, pace=pace, code=code)
 
 
 lifecycle = (
@@ -251,6 +273,7 @@ lifecycle = (
     Row(
         name="a failing child ends a parallel and cancels its siblings",
         feature=LIFECYCLE,
+        code=1,
         text=scenario(
             """
             parallel:
@@ -326,11 +349,13 @@ lifecycle = (
     Row(
         name="a retry that is used up fails the scenario",
         feature=LIFECYCLE,
+        code=1,
         text=scenario('probe_steps($T, result: "failure") with:\n    retry(3)'),
     ),
     Row(
         name="a repeat stops at the first failure",
         feature=LIFECYCLE,
+        code=1,
         text=scenario('probe_steps($T, result: "success failure") with:\n    repeat(5)'),
     ),
     Row(
@@ -350,18 +375,21 @@ lifecycle = (
     Row(
         name="a timeout over remote() cancels the action and fails",
         feature=LIFECYCLE,
+        code=1,
         pace=Pace.SIMULATED,
         text=scenario("probe_steps($T, ticks: 9) with:\n    timeout(0.3s)\n    REMOTE", modifiers=""),
     ),
     Row(
         name="remote() over a timeout cancels the action and fails",
         feature=LIFECYCLE,
+        code=1,
         pace=Pace.SIMULATED,
         text=scenario("probe_steps($T, ticks: 9) with:\n    REMOTE\n    timeout(0.3s)", modifiers=""),
     ),
     Row(
         name="a timeout of a composition cancels what runs in it, and what has finished",
         feature=LIFECYCLE,
+        code=1,
         pace=Pace.SIMULATED,
         text=scenario(
             """
@@ -375,6 +403,7 @@ lifecycle = (
     Row(
         name="a timeout of the scenario fails it",
         feature=LIFECYCLE,
+        code=1,
         pace=Pace.SIMULATED,
         text=scenario("probe_steps($T, ticks: 20)", modifiers="timeout(0.5s)\nREMOTE"),
     ),
@@ -453,7 +482,7 @@ lifecycle = (
             declare="var count: int = 0",
         ),
     ),
-    *(modified(modifier, place) for modifier in MODIFIERS for place in ("a leaf", "a composition", "the scenario")),
+    *(modified(modifier, place) for modifier in MODIFIERS for place in PLACES),
     Row(
         name="an action that overrides nothing but update works with the engine's own defaults",
         feature=LIFECYCLE,
@@ -488,6 +517,7 @@ lifecycle = (
     Row(
         name="an action that never gets its turn is set up and nothing else",
         feature=LIFECYCLE,
+        code=1,
         text=scenario('probe_steps($T, tag: "fails", result: "failure")\nprobe_steps($T, tag: "never")'),
     ),
     Row(
@@ -553,6 +583,12 @@ def interrupted(name: str) -> object:
     return act
 
 
+def ended_if_it_stays(run: Live) -> None:
+    """Ends a run that still goes on a while after its verdict."""
+    run.wait_for("</testsuite", file="out/test.xml")
+    run.end_after(10.0)
+
+
 def some_ticks(run: Live) -> None:
     """Ends a run that would go on for ever once it has gone on for a while."""
     run.wait_for("update(", count=6)
@@ -575,6 +611,7 @@ finish = (
     Row(
         name="emit fail ends the scenario with running actions as a failure",
         feature=FINISH,
+        code=1,
         pace=Pace.WALL,
         text=scenario(
             "parallel:\n    probe_steps($T, ticks: 99)\n    serial:\n        wait elapsed(0.5s)\n        emit fail"
@@ -586,6 +623,8 @@ finish = (
         Row(
             name=f"{name} to the runner aborts the scenario",
             feature=FINISH,
+            code=1,
+            says="test: Aborted",
             pace=Pace.WALL,
             text=scenario("probe_steps($T, ticks: 99)"),
             options=("-t",),
@@ -606,6 +645,7 @@ finish = (
     Row(
         name="a background process of a scenario that fails is ended with it",
         feature=FINISH,
+        code=1,
         text=scenario(f'{BACKGROUND}\nprobe_steps($T, result: "failure")'),
         differs=END,
         remotely={"left running": []},
@@ -638,6 +678,7 @@ finish = (
     Row(
         name="shutdown is called once for each action, also if it never got its turn",
         feature=FINISH,
+        code=1,
         text=scenario(
             """
             probe_code($T, tag: "a", at_shutdown: «write("bye")»)
@@ -674,11 +715,21 @@ finish = (
         options=("--post-run", "$F/after.sh"),
     ),
     Row(
-        name="a thread of an action that never ends does not hold up a remote run's end",
+        name="a daemon thread of an action that never ends does not hold up the end of the run",
         feature=FINISH,
         text=scenario(
             "probe_code($T, at_execute: «threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()»)"
         ),
+    ),
+    Row(
+        name="any other thread of an action holds up the end of a local run, and not that of a remote one",
+        feature=FINISH,
+        text=scenario("probe_code($T, at_execute: «threading.Thread(target=time.sleep, args=(1000,)).start()»)"),
+        meanwhile=ended_if_it_stays,
+        differs=END,
+        code=-9,
+        remotely={"exit code": 0},
+        unlike={"log": "the engine's lines are lost when it is killed", "stdout": "as are those"},
     ),
 )
 
@@ -687,6 +738,8 @@ quirks = (
         Row(
             name=f"an action that returns {word} makes the scenario begin again in every tick",
             feature=QUIRKS,
+            code=1,
+            says="test: Aborted",
             text=scenario(f'probe_steps($T, ticks: 1, result: "{word}")\nprobe_steps($T, tag: "never")'),
             meanwhile=some_ticks,
             cut=12,
@@ -701,7 +754,24 @@ quirks = (
     Row(
         name="an action that returns something that is no status at all makes the scenario begin again",
         feature=QUIRKS,
+        code=1,
+        says="test: Aborted",
         text=scenario("probe_code($T, at_update: «return 'garbage'») with:\n    failure_is_success()"),
+        meanwhile=some_ticks,
+        cut=12,
+        unlike={
+            "log": "how many ticks there are until the signal comes",
+            "stdout": "how many ticks there are until the signal comes",
+            "file out/behaviors.jsonl": "how many ticks there are until the signal comes",
+        },
+    ),
+    Row(
+        name="an action that returns INVALID goes on past the timeout of the scenario, which begins again as well",
+        feature=QUIRKS,
+        code=1,
+        says="test: Aborted",
+        text=scenario('probe_steps($T, result: "invalid")', modifiers="timeout(0.3s)\nREMOTE"),
+        pace=Pace.SIMULATED,
         meanwhile=some_ticks,
         cut=12,
         unlike={
@@ -713,6 +783,7 @@ quirks = (
     Row(
         name="an INVALID action below a decorator is terminated by it as well",
         feature=QUIRKS,
+        code=1,
         text=scenario(
             'probe_steps($T, ticks: 2, result: "invalid success") with:\n    inverter()\n    failure_is_success()'
         ),
@@ -720,6 +791,7 @@ quirks = (
     Row(
         name="a timeout looks at the clock after its child and cancels one that has just succeeded",
         feature=QUIRKS,
+        code=1,
         text=scenario("probe_code($T, at_update: «time.sleep(0.35)») with:\n    timeout(0.3s)"),
     ),
     Row(

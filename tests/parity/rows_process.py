@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tests.parity.differences import END, FOLDER
+from tests.parity.differences import END, FOLDER, MACHINE
 from tests.parity.row import Feature, Pace, Row, scenario
 
 PROCESS, REGISTRY, VOICES = Feature.PROCESS, Feature.REGISTRY, Feature.VOICES
@@ -11,6 +11,24 @@ PROCESS, REGISTRY, VOICES = Feature.PROCESS, Feature.REGISTRY, Feature.VOICES
 PLACES = {"here": "", "there": "REMOTE", "on the second server": "REMOTE2"}
 PROCESSES = "in which tick a process has printed or ended, nobody knows"
 STREAMS = "standard output and standard error are two streams"
+
+
+OWN_LOGGER = """import sys
+from scenario_execution.scenario_execution_base import ScenarioExecution
+from scenario_execution.utils.logging import BaseLogger
+
+class OwnLogger(BaseLogger):
+    def info(self, msg): print("own info:", msg)
+    def debug(self, msg): pass
+    def warning(self, msg): print("own warning:", msg)
+    def error(self, msg): print("own error:", msg)
+
+runner = ScenarioExecution(debug=False, log_model=False, live_tree=False, scenario_file=sys.argv[1],
+                           output_dir=sys.argv[2], logger=OwnLogger("own", False), tick_period=2.0)
+assert runner.parse()
+runner.run()
+sys.exit(0 if runner.process_results() else 1)
+"""
 
 
 def at(place: str) -> str:
@@ -53,17 +71,21 @@ def checked(first: str, second: str) -> Row:
 
 process = (
     Row(
-        name="setup gets exactly the keys that it gets locally, and values of the same types",
+        name="what setup gets is of the engine's own classes and of the same plain types",
         feature=PROCESS,
         text=scenario(
             """
             probe_code($T, at_setup: «
-                for name in kwargs:
-                    write(f"{name} {type(kwargs[name]).__name__}")
-                write([kwargs["input_dir"], kwargs["output_dir"], kwargs["tick_period"]])»)
+                from scenario_execution.actions.process_registry import ProcessRegistry
+                from scenario_execution.simulation import Clock
+                from scenario_execution.utils.logging import BaseLogger
+                write(isinstance(kwargs["logger"], BaseLogger))
+                write(isinstance(kwargs["process_registry"], ProcessRegistry))
+                write(isinstance(kwargs["host_clock"], Clock))
+                for name in ("input_dir", "output_dir", "tick_period"):
+                    write(type(kwargs[name]).__name__)»)
             """
         ),
-        unlike={"file trace": "the classes of logger and process registry are those of stand-ins"},
     ),
     Row(
         name="setup gets exactly the keys that it gets locally",
@@ -215,11 +237,20 @@ process = (
         unlike={"file made/file": "a relative path leads to the folder of the session"},
     ),
     Row(
-        name="os.environ of the client is not that of the server",
+        name="the environment of an action is that of the machine where it runs",
         feature=PROCESS,
         text=scenario('probe_code($T, at_execute: «write(os.environ.get("ONLY_HERE"))»)'),
         environment={"ONLY_HERE": "yes"},
-        unlike={"file trace": "the environment of actions is that of the machine where they run"},
+        differs=MACHINE,
+        remotely={
+            "file trace": [
+                "a setup(INVALID)",
+                "a execute(INVALID)",
+                "a > None",
+                "a update(INVALID)",
+                "a terminate SUCCESS(INVALID)",
+            ]
+        },
     ),
     Row(
         name="an action may fork and wait for its child",
@@ -426,6 +457,31 @@ registry = (
         text=scenario("echo: run_process(words)" + heard("echo", "two"), declare='words: string = "echo one two"'),
     ),
     Row(
+        name="a cancelled process that ignores its signal is never killed by the engine",
+        feature=Feature.QUIRKS,
+        unsteady=PROCESSES,
+        text=scenario(
+            """
+            one_of:
+                stubborn: run_process("$F/stubborn.sh $N")
+                process_log_check("stubborn", ["up"])
+            """
+        ),
+        files={"stubborn.sh": "#!/bin/sh\ntrap '' TERM\necho up\nexec sleep 1000.$1\n"},
+        differs=END,
+        remotely={"left running": []},
+        unlike={"log": "its shutdown at the end of the scenario is logged"},
+    ),
+    Row(
+        name="a command is cut at each single blank, whatever its quotes say",
+        feature=Feature.QUIRKS,
+        unsteady=PROCESSES,
+        text=scenario(
+            r'words: run_process("$F/words.sh one  \u0027two three\u0027")' + heard("words", r"three\u0027>")
+        ),
+        files={"words.sh": '#!/bin/sh\nfor word; do echo "<$word>"; done\n'},
+    ),
+    Row(
         name="a process of a retried action is started again",
         feature=REGISTRY,
         unsteady=PROCESSES,
@@ -507,6 +563,13 @@ voices = (
                     write(f"{name} {hasattr(self.logger, name)}")»)
             """
         ),
+    ),
+    Row(
+        name="the records of a runner with a logger of its own go through that logger",
+        feature=VOICES,
+        text=scenario('probe_say("one")\nlog("two")\nprobe_code(at_execute: «write(self.logger.name)»)'),
+        files={"runner.py": OWN_LOGGER},
+        program=("python", "$F/runner.py", "$F/test.osc", "$F/out"),
     ),
     Row(
         name="a record that is no text is logged as its text",
@@ -644,6 +707,7 @@ voices = (
         name="what is printed just before an exception is not lost",
         feature=VOICES,
         code=1,
+        says="ValueError: boom",
         text=scenario("probe_code(at_update: «print('last words'); raise ValueError('boom')»)"),
     ),
 )

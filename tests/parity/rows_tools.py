@@ -39,6 +39,16 @@ subtrees = (
         code=1,
         text=scenario('probe_branch($T, count: 3, results: "success failure success")'),
     ),
+    *(
+        Row(
+            name=f"{exception} in a step of a subtree",
+            feature=SUBTREES,
+            code=1,
+            says=f"{exception}: in a step",
+            text=scenario(f'probe_branch($T, count: 2, raises: "{exception}")\nprobe_steps($T, tag: "after")'),
+        )
+        for exception in ("ValueError", "ActionError")
+    ),
     Row(
         name="a subtree is cancelled as one",
         feature=SUBTREES,
@@ -152,6 +162,7 @@ clocks = (
         name="without --simulation there is no clock, and get_simulation says what is missing",
         feature=CLOCKS,
         code=1,
+        says="requires a simulation but none was provided",
         text=scenario(GET_SIMULATION),
     ),
     Row(
@@ -261,19 +272,22 @@ tools = (
     Row(
         name="--dot draws the same tree",
         feature=TOOLS,
-        code=None,
         text=scenario(MIXED, declare="var count: int = 0"),
-        options=("--dot", "-n"),
+        files={"bin/dot": "#!/bin/sh\necho a picture\n"},
+        environment={"PATH": "$F/bin:/usr/bin:/bin"},
+        options=("--dot",),
     ),
     Row(
         name="--dry-run of a remote scenario does nothing, and needs no server",
         feature=TOOLS,
+        refused=True,
         text=scenario(MIXED, declare="var count: int = 0"),
         options=("-n",),
     ),
     Row(
         name="-l prints the same model but for the modifier",
         feature=TOOLS,
+        refused=True,
         text=scenario("probe_steps($T)"),
         options=("-l", "-n"),
         unlike={"log": "the modifier is part of the model", "stdout": "the modifier is part of the tree"},
@@ -281,19 +295,23 @@ tools = (
     Row(
         name="introspection validates a scenario with remote()",
         feature=TOOLS,
+        refused=True,
         text=scenario(MIXED, declare="var count: int = 0"),
         program=("python", "-m", "scenario_execution.introspection", "validate", "$F/test.osc"),
     ),
     Row(
         name="introspection finds the same error in a scenario with remote()",
         feature=TOOLS,
-        code=None,
+        code=1,
+        says="Named argument nonsense unknown.",
+        refused=True,
         text=scenario("probe_steps($T, nonsense: 3)"),
         program=("python", "-m", "scenario_execution.introspection", "validate", "$F/test.osc"),
     ),
     Row(
         name="introspection describes a scenario with remote(), which adds its modifier",
         feature=TOOLS,
+        refused=True,
         text=scenario(MIXED, declare="var count: int = 0"),
         program=("python", "-m", "scenario_execution.introspection", "describe", "$F/test.osc"),
         unlike={"stdout": "the modifier is part of the description"},
@@ -301,6 +319,7 @@ tools = (
     Row(
         name="a parameter file template is made without a server",
         feature=TOOLS,
+        refused=True,
         text=scenario("probe_steps($T, ticks: count)", declare="count: int = 3"),
         program=(
             "scenario_execution",
@@ -327,15 +346,17 @@ tools = (
     Row(
         name="an ActionError in a model file breaks the engine as it does locally",
         feature=Feature.QUIRKS,
-        as_model=True,
         code=1,
+        says="AttributeError: 'NoneType' object has no attribute 'replace'",
+        as_model=True,
         text=scenario('probe_code($T, at_setup: «raise ActionError("boom", action=self)»)'),
     ),
     Row(
         name="an ActionError in update in a model file",
         feature=Feature.QUIRKS,
-        as_model=True,
         code=1,
+        says="ActionError: <exception str() failed>",
+        as_model=True,
         text=scenario('probe_code($T, at_update: «raise ActionError("boom", action=self)»)'),
     ),
     Row(
@@ -449,7 +470,10 @@ files = (
         name="a failure in the first of several documents does not stop the next one",
         feature=FILES,
         code=1,
-        text=scenario('compare(word, "!=", "one")\nprobe_steps($T)', declare='word: string = "none"'),
+        text=scenario(
+            "probe_code($T, argument: word, at_update: «return Status.FAILURE if self.argument == 'one' else Status.SUCCESS»)",  # noqa: E501
+            declare='word: string = "none"',
+        ),
         files={"parameters.yaml": DOCUMENTS},
         options=("--scenario-parameter-file", "$F/parameters.yaml"),
     ),
@@ -457,6 +481,7 @@ files = (
         name="a failed set-up skips the documents behind it",
         feature=FILES,
         code=1,
+        says="test-0: Setup failed boom",
         text=scenario(
             'probe_code($T, argument: word, at_setup: «raise ValueError("boom")»)', declare='word: string = "none"'
         ),
@@ -533,20 +558,33 @@ plugins = (
         name="an action that nobody provides is a parse error",
         feature=PLUGINS,
         code=1,
+        says='No plugins found for action "probe_nothing"',
+        refused=True,
         text=scenario("probe_nothing()", imports="import osc.probe_nothing\n")
         .replace("import osc.probe_nothing\n", "")
         .replace("scenario test:", "action probe_nothing\n\nscenario test:"),
     ),  # fmt: skip
     Row(
-        name="a wrong argument is the same parse error",
+        name="an argument with a wrong name is the same parse error",
         feature=PLUGINS,
         code=1,
+        says="Named argument nonsense unknown.",
+        refused=True,
+        text=scenario("probe_steps($T, nonsense: 3)"),
+    ),
+    Row(
+        name="an argument of a wrong type, which the language lets pass, is the same error in the action",
+        feature=PLUGINS,
+        code=1,
+        says="'<' not supported between instances of 'int' and 'str'",
         text=scenario('probe_steps($T, ticks: "three")'),
     ),
     Row(
         name="a constructor that fails on the server alone is a set-up error in its own words",
         feature=PLUGINS,
         code=1,
+        says="Error while initializing plugin probe_code: only there",
+        refused=True,
         text=scenario('probe_code($T, at_init: «raise ValueError("only there")»)'),
         differs=ELSEWHERE,
         unlike=dict.fromkeys(

@@ -129,13 +129,16 @@ values = (
         feature=VALUES,
         text=scenario(
             """
-            probe_code($T, argument: rnd.get_int(0, 1000000), at_execute: «write(self.argument)») with:
+            probe_code($T, argument: rnd.get_int(0, 1000000000), at_execute: «
+                drawn = GLOBALS.setdefault("drawn", set())
+                drawn.add(self.argument)
+                write(f"{type(self.argument).__name__} {len(drawn)}")») with:
                 repeat(3)
             """,
             declare="rnd: random = random()\n",
         ),
-        unlike={"file trace": "the numbers are drawn at random"},
     ),
+    Row(name="methods of a structure arrive as keys", feature=Feature.QUIRKS, text=shown("rnd", "rnd: random = random()")),
     Row(
         name="a parameter from a parameter file reaches the action",
         feature=VALUES,
@@ -198,6 +201,46 @@ values = (
     ),
 )
 
+for_another_side = (
+    Row(
+        name="an object of the client that cannot travel is an error for a remote action that looks at it",
+        feature=VALUES,
+        text=scenario(
+            f"""
+            probe_code(at_execute: {PUT % "threading.Lock()"})
+            probe_code($T, tag: "b", at_execute: {GET}) with:
+                REMOTE
+            """,
+            modifiers="",
+        ),
+        differs=ELSEWHERE,
+        remotely={"exit code": 1},
+        unlike=dict.fromkeys(
+            ("stderr", "log", "file trace", "file out/test.xml", "file out/behaviors.jsonl"),
+            "the second action fails, and says what cannot travel",
+        ),
+    ),
+    Row(
+        name="an argument that cannot travel is an error that says where in it the object is",
+        feature=VALUES,
+        text=scenario(
+            """
+            probe_reference(argument: bot.place, at_execute: «self.argument.set_value({"deep": [1, threading.Lock()]})»)
+            probe_code($T, argument: bot.place, at_execute: «write(len(self.argument))») with:
+                REMOTE
+            """,
+            declare="bot: parity_robot",
+            modifiers="",
+        ),
+        differs=ELSEWHERE,
+        remotely={"exit code": 1},
+        unlike=dict.fromkeys(
+            ("stderr", "log", "file trace", "file out/test.xml", "file out/behaviors.jsonl"),
+            "the second action fails, and says what cannot travel",
+        ),
+    ),
+)
+
 variables = (
     Row(
         name="increment and decrement work on the client's variable",
@@ -239,6 +282,7 @@ variables = (
         name="compare with an operator that does not exist",
         feature=VARIABLES,
         code=1,
+        says="Unknown expression operator ~.",
         text=scenario('compare(count, "~", 7)', declare="var count: int = 5"),
     ),
     Row(
@@ -400,6 +444,7 @@ variables = (
         name="an actor variable without an actor is an ActionError",
         feature=VARIABLES,
         code=1,
+        says="Model does not have 'actor'.",
         text=scenario('probe_code($T, at_execute: «self.set_associated_actor_variable("x", 1)»)'),
     ),
     Row(
@@ -447,6 +492,7 @@ variables = (
         name="a write without permission is refused as it is locally",
         feature=VARIABLES,
         code=1,
+        says="does not have write access to",
         text=scenario(
             """
             probe_code($T, at_execute: «
@@ -587,4 +633,4 @@ variables = (
     ),
 )
 
-ROWS = (*values, *variables)
+ROWS = (*values, *for_another_side, *variables)
