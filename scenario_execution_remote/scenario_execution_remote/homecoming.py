@@ -3,35 +3,21 @@
 
 from __future__ import annotations
 
-import os
 import queue
-import secrets
 import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from .files.ledger import Ledger
-from .files.names import OWN_PREFIX, NameRefusedError
+from .files.names import NameRefusedError
 from .files.receiving import BrokenTransferError, Receiver
 from .files.sending import Piece, cost_of
-from .link import Pending
+from .mounts import OUTPUT, Line, Mounts, Tell
 from .protocol import messages, wire
 
 LEDGER = Ledger()  # of this process: all servers of a run write into one output directory
 _REPORT_AFTER_BYTES = 128 * 1024  # a quarter of the sender's first window, so that it never has to stop for the report
 _LOOK_EVERY_S = 0.2  # whether the link is over, which nobody says here
-
-
-class Line(Protocol):
-    """What is needed of a link."""
-
-    def call(self, *calls: Any) -> Pending: ...
-    def next_number(self) -> int: ...
-    def post(self, body: bytes | None) -> None: ...
-    @property
-    def is_over(self) -> bool: ...
 
 
 class Homecoming:
@@ -43,17 +29,15 @@ class Homecoming:
     Args:
         link: The session's link.
         origin: What the server is called in names of files.
-        mode: ``auto``, ``shared`` or ``copy``, see the modifier.
-        tell: Takes a level (``debug``, ``warning``, ``error``) and a line for the run's log.
+        mounts: The session's.
+        tell: Writes to the run's log.
     """
 
-    def __init__(self, link: Line, origin: str, mode: str, tell: Callable[[str, str], None]) -> None:
+    def __init__(self, link: Line, origin: str, mounts: Mounts, tell: Tell) -> None:
         self._link = link
         self._origin = origin
-        self._mode = mode
+        self._mounts = mounts
         self._tell = tell
-        self._mounts: dict[int, Path] = {}
-        self._answers: list[Pending] = []
         self._receivers: dict[int, Receiver] = {}
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -71,43 +55,13 @@ class Homecoming:
     def prepare(self, *directories: str | None) -> None:
         """Have folders of the session stand for these output directories, before anything is said that names them."""
         for directory in directories:
-            if not directory:
-                continue
-            path = Path(os.path.abspath(directory))
-            if any(path == known or known in path.parents for known in self._mounts.values()):
-                continue
-            number = len(self._mounts) + 1
-            self._mounts[number] = path
-            self._mount(number, path)
-
-    def _mount(self, number: int, path: Path) -> None:
-        marker, content = "", secrets.token_bytes(32)
-        if self._mode == "auto":
-            try:
-                name = f"{OWN_PREFIX}{secrets.token_hex(8)}"
-                (path / name).write_bytes(content)
-                marker = name
-            except OSError:  # a folder that is not there cannot be found there
-                pass
-        call = messages.Mount(
-            call=self._link.next_number(), mount=number, path=str(path), mode=self._mode, marker=marker, content=content
-        )
-        pending = self._link.call(call)
-        self._answers.append(pending)
-        pending.abandon(lambda answer: self._mounted(path, marker, answer))
-
-    def _mounted(self, path: Path, marker: str, answer: Any) -> None:
-        if marker:
-            (path / marker).unlink(missing_ok=True)
-        if answer.fault is not None:
-            self._tell("error", f"remote({self._origin}): no folder there stands for {path}: {answer.fault.text}")
+            if directory:
+                self._mounts.mount(directory, OUTPUT)
 
     @property
     def is_copying(self) -> bool:
         """Whether anything may have to come home."""
-        return any(
-            isinstance(answer.result, messages.Result) and answer.result.value == "copy" for answer in self._answers
-        )
+        return self._mounts.is_copying(OUTPUT)
 
     def are_home(self, patience_s: float | None) -> bool:
         """Whether everything is home that belongs to what has ended; waits up to *patience_s* seconds for it."""
@@ -135,11 +89,7 @@ class Homecoming:
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
-        for number, path in self._mounts.items():  # should the server not have answered
-            pending = self._answers[number - 1]
-            marker = pending.call.marker
-            if marker:
-                (path / marker).unlink(missing_ok=True)
+        self._mounts.close()
         if self._finished < self._expected:
             at = f", {ascii(self._name)} among them" if self._name else ""
             count = self._expected - self._finished
@@ -214,7 +164,7 @@ class Homecoming:
     def _receiver(self, mount: int) -> Receiver:
         receiver = self._receivers.get(mount)
         if receiver is None:
-            path = self._mounts.get(mount)
+            path = self._mounts.path_of(mount)
             if path is None:
                 raise BrokenTransferError("it belongs to a folder that nobody has asked for")
             receiver = self._receivers[mount] = Receiver(path, self._origin, LEDGER)

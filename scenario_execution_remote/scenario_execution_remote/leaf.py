@@ -86,7 +86,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         except (RemoteError, KeysError) as error:
             raise RuntimeError(f"remote({self._settings.endpoint}): {error}") from error
         session.link.go_on()
-        if not pending.wait(max(0.0, deadline_s - time.monotonic())):
+        if not self._wait_for_setup(session, pending, deadline_s):
             raise RuntimeError(
                 f"remote({self._settings.endpoint}): the set-up of '{self.name}' did not finish within setup_timeout "
                 f"({self._settings.setup_timeout_s:g} s); give it more, as in remote(..., setup_timeout: 30s)"
@@ -105,7 +105,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         try:
             self._session = session = RUN.session_for(self._settings, run_logger, kwargs)
             session.register(self.number, self)
-            session.files.prepare(self._directories.output, kwargs.get("output_dir"))
+            session.prepare(self._directories, kwargs)
             is_debugging = bool(getattr(run_logger, "log_debug", False))
             self._setup_pending = session.link.call_step(
                 self._create_call(scenario, is_debugging), self._setup_call(kwargs)
@@ -117,6 +117,15 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         if self._setup_error is not None or self._session is None or self._setup_pending is None:
             raise self._setup_error or RuntimeError("the set-up has not begun")
         return self._session, self._setup_pending
+
+    def _wait_for_setup(self, session: RemoteSession, pending: Pending, deadline_s: float) -> bool:
+        """Wait for the set-up; while files move, which takes as long as it takes, only their standing still counts."""
+        while not pending.wait(max(0.0, deadline_s - time.monotonic())):
+            moved_s = max(session.inputs.moved_s, session.link.alive_s)
+            deadline_s = max(deadline_s, moved_s + self._settings.setup_timeout_s)
+            if time.monotonic() >= deadline_s:
+                return False
+        return True
 
     def _root(self) -> py_trees.behaviour.Behaviour:
         root: py_trees.behaviour.Behaviour = self

@@ -67,7 +67,7 @@ class Link:
         self._lock = threading.Lock()
         self._pending: dict[int, Pending] = {}
         self._outbox: deque[bytes | None] = deque()  # None: end the session
-        self._artifacts: Callable[[Any], None] | None = None
+        self._files: Callable[[Any], None] | None = None
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
@@ -165,9 +165,9 @@ class Link:
             self._outbox.append(body)
         self._wake()
 
-    def hand_artifacts_to(self, taker: Callable[[Any], None]) -> None:
+    def hand_files_to(self, taker: Callable[[Any], None]) -> None:
         """*taker* gets what the worker says about files, in the link's thread and at once; to be said before start."""
-        self._artifacts = taker
+        self._files = taker
 
     @property
     def round_trip_s(self) -> float | None:
@@ -399,11 +399,11 @@ class Link:
         arrived = wire.decode(body, wire.FROM_WORKER)
         if any(isinstance(message, _SIGNS_OF_LIFE) for message in arrived):
             self.alive_s = time.monotonic()
-        if self._artifacts is not None:
+        if self._files is not None:
             for message in arrived:
-                if isinstance(message, messages.FromCourier):
-                    self._artifacts(message)
-        self._inbox.put([message for message in arrived if not isinstance(message, messages.FromCourier)])
+                if isinstance(message, messages.FromFiles):
+                    self._files(message)
+        self._inbox.put([message for message in arrived if not isinstance(message, messages.FromFiles)])
 
     def _finish(self, answer: messages.Result | messages.Ticked) -> None:
         with self._lock:

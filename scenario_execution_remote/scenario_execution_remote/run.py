@@ -96,7 +96,7 @@ class Run:
         session = self._sessions.get(key)
         if session is None or session.link.is_over:
             if session is not None:
-                session.files.close()
+                session.close()
             session = RemoteSession(settings, logger, self.budget)
             session.link.start(settings.setup_timeout_s)
             self._sessions[key] = session
@@ -113,7 +113,7 @@ class Run:
                 session.link.end()
             for session in sessions:
                 self._see_out(session, impatience)
-                session.files.close()
+                session.close()
 
     @staticmethod
     def _bring_home(sessions: list[RemoteSession], scenario: int, impatience: _Impatience) -> None:

@@ -18,7 +18,9 @@ from .budget import TickBudget
 from .config import RemoteSettings
 from .endpoint import Endpoint
 from .homecoming import Homecoming
+from .inputs import Inputs
 from .link import Link, Pending
+from .mounts import Mounts
 from .protocol import messages, wire
 from .protocol.values import Reference
 from .security import security_for
@@ -39,8 +41,10 @@ class RemoteSession:
         security = security_for(endpoint, settings, KeyStore.open())
         self.logger = logger
         self.link = Link(endpoint, security, settings.heartbeat_failure_timeout_s, self)
-        self.files = Homecoming(self.link, endpoint.text, settings.files, self._tell)
-        self.link.hand_artifacts_to(self.files.take)
+        mounts = Mounts(self.link, endpoint.text, settings.files, self._tell)
+        self.inputs = Inputs(self.link, endpoint.text, mounts, self._tell)
+        self.files = Homecoming(self.link, endpoint.text, mounts, self._tell)
+        self.link.hand_files_to(self._take_of_files)
         self.waves = Waves(self._send_wave)
         self._clock: Any = None
         self._budget = budget
@@ -63,6 +67,21 @@ class RemoteSession:
 
     def _tell(self, level: str, text: str) -> None:
         getattr(self.logger, level)(text)
+
+    def _take_of_files(self, message: Any) -> None:
+        taker = self.files if isinstance(message, (messages.Collected, messages.Piece)) else self.inputs
+        taker.take(message)
+
+    def prepare(self, directories: messages.Directories, setup_kwargs: dict[str, Any]) -> None:
+        """Have folders there stand for the directories of a scenario, before anything is said that names them."""
+        outputs = (directories.output, setup_kwargs.get("output_dir"))
+        self.inputs.prepare(directories.scenario_file, setup_kwargs.get("input_dir"), outputs=outputs)
+        self.files.prepare(*outputs)
+
+    def close(self) -> None:
+        """The link is over."""
+        self.inputs.close()
+        self.files.close()
 
     def patience_s(self) -> float:
         """How many seconds may still be waited in this tick."""

@@ -108,7 +108,7 @@ def test_an_activation_is_one_message_each_way(build: Build, counts: Counts) -> 
 
 
 @pytest.mark.parametrize("count", [1, 10])
-def test_actions_are_set_up_with_one_message_for_each_all_of_them_sent_before_any_answer(
+def test_actions_are_set_up_with_one_message_for_each_and_one_for_the_directory_all_of_them_sent_before_any_answer(
     build: Build, counts: Counts, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     sent_before_the_first_answer: list[int] = []
@@ -121,9 +121,9 @@ def test_actions_are_set_up_with_one_message_for_each_all_of_them_sent_before_an
 
     monkeypatch.setattr(ClientSession, "receive", watched)
     build("parallel", "bench_idle()", count)
-    assert counts.sent == count
-    assert counts.received == 2 * count  # of the creation and of the set-up
-    assert sent_before_the_first_answer == [count]
+    assert counts.sent == count + 1
+    assert counts.received == 2 * count + 1  # of the directory, and of each creation and set-up
+    assert sent_before_the_first_answer == [count + 1]
 
 
 def test_quick_actions_in_a_row_take_as_many_ticks_as_locally(build: Build, counts: Counts) -> None:

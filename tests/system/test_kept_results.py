@@ -158,7 +158,7 @@ def test_results_outlive_a_server_that_is_killed_with_all_of_its_processes(
         os.kill(pid, signal.SIGKILL)
     client.finish()
     wait_until(lambda: not first.of_sessions())
-    assert (folder / "output-1" / "x").read_text() == "precious"
+    assert (folder.joinpath("root", *here(tmp_path).parts[1:]) / "x").read_text() == "precious"
     second = serve(*CURVE, *BRISK, "--files-dir", str(first.state / "scenario_execution" / "files"))
     second.wait_for_log("results are not home and are kept", "client=owner")
     assert (first.kept()[0] / "output-1" / "x").read_text() == "precious" and not folder.exists()

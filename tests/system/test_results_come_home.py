@@ -201,7 +201,7 @@ def test_the_clients_output_directory_in_any_argument_or_value_means_the_one_tha
     assert tree(place) == ["given", "made"]
     assert f"INFO said {place} --to={place}/made {place}ward" in outcome.said
     given = (place / "given").read_text()
-    assert given.count("session-") == 2 and str(place) not in given
+    assert given.count(f"root{place}") == given.count(str(place)) == 2
     assert "session-" not in outcome.output
 
 

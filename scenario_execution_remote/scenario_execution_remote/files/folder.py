@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,12 +116,21 @@ class Folder:
         with self.parent_of(name) as (parent, last):
             return os.readlink(last, dir_fd=parent)
 
-    def walk(self, problems: list[str]) -> Iterator[tuple[str, Look]]:
-        """Everything below, folders before what is in them. What has to stay is named in *problems*."""
+    def walk(
+        self, problems: list[str], is_in: Callable[[str, Look], bool] = lambda _name, _look: True
+    ) -> Iterator[tuple[str, Look]]:
+        """Everything below, folders before what is in them.
+
+        Args:
+            problems: What has to stay is named here.
+            is_in: Whether something belongs to it; nothing below a folder that does not is looked at.
+        """
         pending = [""]
         while pending:
             prefix = pending.pop()
             for name, look in self._list(prefix, problems):
+                if not is_in(name, look):
+                    continue
                 try:
                     parts = checked(name)
                 except NameRefusedError as refusal:

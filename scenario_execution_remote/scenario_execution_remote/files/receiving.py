@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from pathlib import Path
 from scenario_execution_remote.files.folder import Folder, Look
 from scenario_execution_remote.files.ledger import Ledger
 from scenario_execution_remote.files.names import OWN_PREFIX, NameRefusedError, beside, checked_link
-from scenario_execution_remote.files.sending import Digest, digest_of
+from scenario_execution_remote.files.pace import CHUNK_BYTES
+from scenario_execution_remote.files.sending import Digest, digest_of, extents
 from scenario_execution_remote.protocol import messages
 
 _MODE_BITS = 0o777  # not set-uid, set-gid and sticky: those are not for another machine to hand out
@@ -32,11 +34,11 @@ class _Unfinished:
 
 
 class Receiver:
-    """One folder that files arrive in, from one server.
+    """One folder that files arrive in, from one peer.
 
     Args:
         path: The folder; it exists.
-        origin: The server, for names of what would overwrite something else.
+        origin: The peer, for names of what would overwrite something else.
         ledger: Who has written what here, in this process.
     """
 
@@ -93,8 +95,12 @@ class Receiver:
         unfinished.end = end
         unfinished.digest.add(chunk.offset, chunk.data)
 
-    def finish(self, last: messages.ArtifactEnd) -> str | None:
+    def finish(self, last: messages.ArtifactEnd, name: str = "") -> str | None:
         """Verify a file and put it in its place. Returns what the user has to know, if anything.
+
+        Args:
+            last: Its end.
+            name: The name to give it, if not its own; in the same folder.
 
         Raises:
             BrokenTransferError: it is not what was sent.
@@ -106,23 +112,52 @@ class Receiver:
         artifact = unfinished.artifact
         try:
             if not last.digest:
-                raise BrokenTransferError(f"the server could not read it to its end: {last.text}")
+                raise BrokenTransferError(f"it could not be read to its end: {last.text}")
             if unfinished.digest.end(artifact.size_bytes) != last.digest:
                 raise BrokenTransferError("it did not arrive as it was sent")
             os.ftruncate(unfinished.fd, artifact.size_bytes)  # a hole at its end
             os.fchmod(unfinished.fd, artifact.mode & _MODE_BITS)
             os.utime(unfinished.fd, ns=(artifact.mtime_ns, artifact.mtime_ns))
-            name, remark = self._place_for(artifact.name, last.digest)
-            with self._folder.parent_of(name) as (parent, final):
-                # Renamed, so that whoever looks finds the old file or the new one. Not fsynced: a killed client leaves
-                # nothing half written, and ten thousand files would wait ten thousand times for the disk.
-                os.replace(unfinished.own_name, final, src_dir_fd=parent, dst_dir_fd=parent)
-                self._unfinished = None
-                self._ledger.note(self._path(name), self, Look.of(os.fstat(unfinished.fd)))
-            os.close(unfinished.fd)
-            return remark
+            return self._settle(unfinished, name or artifact.name, last.digest)
         finally:
             self.drop()
+
+    def copy(self, artifact: messages.Artifact, source: int, digest: bytes) -> str | None:
+        """Put down a file whose content is here already. Returns what the user has to know, if anything.
+
+        Args:
+            artifact: The file.
+            source: A descriptor of the content, for reading.
+            digest: The content's.
+
+        Raises:
+            NameRefusedError: it may not be put down.
+            OSError: as the system says.
+        """
+        self._begin_file(artifact)
+        unfinished = self._unfinished
+        assert unfinished is not None
+        try:
+            copy_content(source, unfinished.fd)
+            return self._settle(unfinished, artifact.name, digest)
+        finally:
+            self.drop()
+
+    def _settle(self, unfinished: _Unfinished, name: str, digest: bytes) -> str | None:
+        """Give a complete file its size, mode, time and name."""
+        artifact, fd = unfinished.artifact, unfinished.fd
+        os.ftruncate(fd, artifact.size_bytes)  # a hole at its end
+        os.fchmod(fd, artifact.mode & _MODE_BITS)
+        os.utime(fd, ns=(artifact.mtime_ns, artifact.mtime_ns))
+        name, remark = self._place_for(name, digest)
+        with self._folder.parent_of(name) as (parent, final):
+            # Renamed, so that whoever looks finds the old file or the new one. Not fsynced: a killed process leaves
+            # nothing half written, and ten thousand files would wait ten thousand times for the disk.
+            os.replace(unfinished.own_name, final, src_dir_fd=parent, dst_dir_fd=parent)
+            self._unfinished = None
+            self._ledger.note(self._path(name), self, Look.of(os.fstat(fd)))
+        os.close(fd)
+        return remark
 
     def drop(self) -> None:
         """Remove what is not complete."""
@@ -221,3 +256,27 @@ class Receiver:
 
     def _path(self, name: str) -> str:
         return f"{self._folder.path}/{name}"
+
+
+def copy_content(source: int, target: int) -> None:
+    """Copy what *source* holds to the same places of *target*, where nothing is yet; holes stay holes.
+
+    Blocks are shared where the file system can do that.
+    """
+    size_bytes = os.fstat(source).st_size
+    for offset, end in extents(source, size_bytes):
+        while offset < end:
+            copied = _copy_some(source, target, offset, end - offset)
+            if not copied:
+                break
+            offset += copied
+
+
+def _copy_some(source: int, target: int, offset: int, count: int) -> int:
+    try:
+        return os.copy_file_range(source, target, count, offset, offset)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+    data = os.pread(source, min(count, CHUNK_BYTES), offset)
+    return os.pwrite(target, data, offset)

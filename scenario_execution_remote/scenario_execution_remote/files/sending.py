@@ -9,7 +9,7 @@ import hashlib
 import os
 import signal
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from scenario_execution_remote.files.folder import Folder, Look
 from scenario_execution_remote.files.names import NameRefusedError, checked_link
@@ -17,7 +17,8 @@ from scenario_execution_remote.files.pace import CHUNK_BYTES, COST_OF_ONE_BYTES
 from scenario_execution_remote.protocol import messages
 
 DIGEST_BYTES = 32  # as many as keep two files from ever having the same one by design
-Piece = messages.Artifact | messages.Chunk | messages.ArtifactEnd
+Piece = messages.Piece
+_ZEROS = bytes(CHUNK_BYTES)
 
 
 class Digest:
@@ -92,41 +93,78 @@ def _file(folder: Folder, number: int, mount: int, name: str) -> Iterator[Piece]
         os.close(fd)
 
 
-def digest_of(folder: Folder, name: str) -> bytes:
+def digest_of(folder: Folder, name: str, keep_on: Callable[[], None] = lambda: None) -> bytes:
     """The digest that sending the file *name* now would end with.
+
+    Args:
+        folder: Where it lies.
+        name: Its name there.
+        keep_on: Called for each chunk, as a large file takes its time.
 
     Raises:
         OSError: it cannot be read.
     """
     fd = folder.open(name)
     try:
-        digest, size_bytes = Digest(), os.fstat(fd).st_size
-        for offset, data in _chunks(fd, size_bytes):
-            digest.add(offset, data)
-        return digest.end(size_bytes)
+        return digest_of_open(fd, keep_on)
     finally:
         os.close(fd)
 
 
+def digest_of_open(fd: int, keep_on: Callable[[], None] = lambda: None) -> bytes:
+    """The same, of an open file."""
+    digest, size_bytes = Digest(), os.fstat(fd).st_size
+    for offset, data in _chunks(fd, size_bytes):
+        digest.add(offset, data)
+        keep_on()
+    return digest.end(size_bytes)
+
+
+def entry_of(
+    folder: Folder, number: int, name: str, look: Look, keep_on: Callable[[], None] = lambda: None
+) -> messages.Entry:
+    """*name* as it is offered.
+
+    Raises:
+        NameRefusedError: it is a link that leads out of the folder.
+        OSError: it cannot be read.
+    """
+    kind = "file" if look.is_file else "folder" if look.is_folder else "link"
+    return messages.Entry(
+        number=number, name=name, kind=kind, size_bytes=look.size_bytes, mode=stat.S_IMODE(look.mode),
+        mtime_ns=look.mtime_ns, digest=digest_of(folder, name, keep_on) if look.is_file else b"",
+        target=checked_link(name, folder.target_of(name)) if look.is_link else "",
+    )  # fmt: skip
+
+
 def _chunks(fd: int, size_bytes: int) -> Iterator[tuple[int, bytes]]:
-    """The bytes that are there, without holes, in chunks that begin at the same places whatever the holes are."""
-    offset = 0
-    while offset < size_bytes:
+    """The bytes that are not zero, in chunks that begin at multiples of their size: what lies in a hole on one disk is
+    zeros on another, and the digest must not tell the difference."""
+    done = 0
+    for begin, end in extents(fd, size_bytes):
+        for offset in range(max(done, begin - begin % CHUNK_BYTES), end, CHUNK_BYTES):
+            data = os.pread(fd, min(CHUNK_BYTES, size_bytes - offset), offset)
+            if not data:  # it has become shorter meanwhile; its next look is another one, and it is sent again
+                return
+            if data != _ZEROS[: len(data)]:
+                yield offset, data
+            done = offset + CHUNK_BYTES
+
+
+def extents(fd: int, size_bytes: int) -> Iterator[tuple[int, int]]:
+    """Beginning and end of each part of a file that is not a hole."""
+    end = 0
+    while end < size_bytes:
         try:
-            offset = os.lseek(fd, offset, os.SEEK_DATA)
-            end = min(os.lseek(fd, offset, os.SEEK_HOLE), size_bytes)
+            begin = os.lseek(fd, end, os.SEEK_DATA)
+            end = min(os.lseek(fd, begin, os.SEEK_HOLE), size_bytes)
         except OSError as error:
             if error.errno == errno.ENXIO:  # nothing but a hole up to the end
                 return
             if error.errno != errno.EINVAL:
                 raise
-            end = size_bytes  # a file system that knows no holes
-        while offset < end:
-            data = os.pread(fd, min(CHUNK_BYTES, end - offset), offset)
-            if not data:  # it has become shorter meanwhile; its next look is another one, and it is sent again
-                return
-            yield offset, data
-            offset += len(data)
+            begin, end = end, size_bytes  # a file system that knows no holes
+        yield begin, end
 
 
 def is_settled(folder: Folder, name: str, look: Look) -> bool:

@@ -237,22 +237,71 @@ class Mount:
         call: Number of the call.
         mount: Its number, from 1.
         path: Absolute path on the client.
+        role: ``input``: what lies there is offered before anything else is done; ``output``: what changes there comes
+            home.
         mode: ``auto`` to find out, ``shared`` or ``copy`` if the user knows.
         marker: Name of a file that the client has put there for the server to find; empty if it could not.
         content: Random bytes in that file.
+        working_folder: The client's current directory: what relative names mean.
     """
 
     call: int
     mount: int
     path: str
+    role: str
     mode: str
     marker: str
     content: bytes
+    working_folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Something that lies in a folder which is offered.
+
+    Attributes:
+        number: Its number; those of a session rise.
+        name: Checked by ``files.names``.
+        kind: ``file``, ``folder`` or ``link``.
+        size_bytes: Of a file.
+        mode: Its permission bits.
+        mtime_ns: When it was changed, in nanoseconds since 1970.
+        digest: Of a file's content, as in :class:`ArtifactEnd`.
+        target: Of a link.
+    """
+
+    number: int
+    name: str
+    kind: str
+    size_bytes: int
+    mode: int
+    mtime_ns: int
+    digest: bytes
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """Put these into the folder that stands for a mount. Answered by :class:`Wanted`; the contents that it names follow
+    as an :class:`Artifact` with the number of the entry, its chunks and its end, and :class:`Staged` is the last word.
+
+    Attributes:
+        offer: Number of the offer; one is made in as many messages as it takes.
+        mount: The mount.
+        entries: Folders before what lies in them.
+        is_last: Whether the offer is complete with these.
+    """
+
+    offer: int
+    mount: int
+    entries: list[Entry]
+    is_last: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """So much of what was sent of files has been dealt with, in the costs of ``files.pace``; more may follow."""
+    """So much of what was sent of files has been dealt with, in the costs of ``files.pace``; more may follow. Said by
+    whoever receives."""
 
     cost: int
 
@@ -501,6 +550,7 @@ class Collected:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
     """Something has changed in the folder behind a mount; the artifacts of a session are numbered from 1, in order.
+    From the client: the content of a file that was offered, under the number of its entry.
 
     Attributes:
         number: Its number.
@@ -543,14 +593,38 @@ class ArtifactEnd:
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Awaited:
+    """Before anything else is done here, what lies behind this mount is to be offered."""
+
+    mount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The contents of these entries are not here and are to be sent; each content is asked for once."""
+
+    offer: int
+    numbers: list[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """All of an offer is in its place, except what ``problems`` says, in a sentence each."""
+
+    offer: int
+    problems: list[str]
+
+
 Call = Create | Setup | Tick | TickAll | Execute | Stop | Shutdown | Query | EndScenario | ListActions | Mount
 FromFront = EndSession | Permit | FileTerms
-ToCourier = Taken | Declined
-FromCourier = Collected | Artifact | Chunk | ArtifactEnd
+Piece = Artifact | Chunk | ArtifactEnd
+OfFiles = Offer | Piece | Taken | Declined
+FromFiles = Collected | Awaited | Wanted | Staged | Piece | Taken | Declined
 ForFront = Started | Deed
-ToWorker = Call | ToCourier | FromFront | Answer
+ToWorker = Call | OfFiles | FromFront | Answer
 FromWorker = (
-    FromCourier
+    FromFiles
     | Result
     | Log
     | Output

@@ -32,7 +32,7 @@ _TYPES: dict[Any, str] = {
     bool: "boolean",
     Any: "[value](protocol.md#values)",
 }
-_PARTS = (messages.Plugin, messages.Actor, messages.Directories, messages.Fault)
+_PARTS = (messages.Plugin, messages.Actor, messages.Directories, messages.Fault, messages.Entry)
 
 
 def message_page() -> str:
@@ -45,8 +45,9 @@ def message_page() -> str:
     ]
     groups = {
         "In frames of their own, between client and server": frozenset(_FRAMES),
-        "In DATA, from the client to the worker": wire.FROM_CLIENT,
-        "In DATA, from the worker to the client": wire.FROM_WORKER,
+        "In DATA, from the client to the worker": wire.FROM_CLIENT - wire.FROM_WORKER,
+        "In DATA, from the worker to the client": wire.FROM_WORKER - wire.FROM_CLIENT,
+        "In DATA, from whoever has a file to whoever gets it, and back": wire.FROM_CLIENT & wire.FROM_WORKER,
         "Inside the server, between front and worker": wire.FROM_FRONT | wire.FOR_FRONT,
     }
     for title, group in groups.items():

@@ -68,9 +68,10 @@ MESSAGES: tuple[type, ...] = (
     messages.Collected, messages.Artifact, messages.Chunk, messages.ArtifactEnd,
     messages.Started, messages.Deed,
     messages.FileTerms,
+    messages.Offer, messages.Awaited, messages.Wanted, messages.Staged,
 )  # fmt: skip
 
-FROM_CLIENT = frozenset((*typing.get_args(messages.Call), *typing.get_args(messages.ToCourier), messages.Answer))
+FROM_CLIENT = frozenset((*typing.get_args(messages.Call), *typing.get_args(messages.OfFiles), messages.Answer))
 FROM_FRONT = frozenset(typing.get_args(messages.FromFront))
 FROM_WORKER = frozenset(typing.get_args(messages.FromWorker))
 FOR_FRONT = frozenset(typing.get_args(messages.ForFront))
@@ -300,7 +301,10 @@ class _Shape:
         flat = []
         for name, shape in zip(self.names, self.nested, strict=True):
             item = getattr(value, name)
-            flat.append(item if shape is None or item is None else shape.flatten(item))
+            if shape is None or item is None:
+                flat.append(item)
+            else:
+                flat.append([shape.flatten(one) for one in item] if type(item) is list else shape.flatten(item))
         return flat
 
     def build(self, items: Any) -> Any:

@@ -8,12 +8,11 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from scenario_execution_remote.files.folder import Folder, Look
 from scenario_execution_remote.files.names import NameRefusedError
-from scenario_execution_remote.files.pace import CHUNK_BYTES, Pace
-from scenario_execution_remote.files.sending import Piece, cost_of, digest_of, is_settled, nothing, pieces
+from scenario_execution_remote.files.outlet import Outlet
+from scenario_execution_remote.files.sending import digest_of, is_settled, nothing
 from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker.conversation import Conversation, ConversationOver
 
@@ -57,16 +56,15 @@ class Courier:
         self._is_busy = False
         self._is_over = False
         self._thread: threading.Thread | None = None
-        self._pace = Pace()
-        self._declined: set[int] = set()
         self._is_incomplete = False  # something could not be read
-        self._batch: list[Piece] = []
-        self._batch_cost = 0
-        conversation.divert({messages.Taken: self._taken, messages.Declined: self._has_declined})
+        self._outlet = Outlet(conversation.say_all, conversation.wait_for)
+        conversation.divert({messages.Taken: self._outlet.taken, messages.Declined: self._outlet.declined})
 
     def watch(self, mount: int, path: Path) -> None:
         """From now on, what changes in this folder is to be sent."""
-        self._folders[mount] = Folder(path)
+        self._folders[mount] = folder = Folder(path)
+        for name, look in folder.walk([]):
+            self._known[mount, name] = _Known(look, is_sure=True)
 
     # -- the main thread ---------------------------------------------------------------------------
 
@@ -101,10 +99,10 @@ class Courier:
             within_s: How long to wait for its word, in seconds.
         """
         try:
-            is_taken = self._conversation.wait_for(lambda: self._is_idle() and self._pace.is_all_taken, within_s)
+            is_taken = self._conversation.wait_for(lambda: self._is_idle() and self._outlet.is_all_taken, within_s)
         except ConversationOver:
-            is_taken = self._is_idle() and self._pace.is_all_taken
-        if not is_taken or self._declined or self._is_incomplete:
+            is_taken = self._is_idle() and self._outlet.is_all_taken
+        if not is_taken or self._outlet.has_been_declined or self._is_incomplete:
             return False
         changes = [order for mount, folder in self._folders.items() for order in self._changes(mount, folder, True)]
         return all(order.is_gone or self._is_as_sent(order) for order in changes)
@@ -159,17 +157,6 @@ class Courier:
         self._last_number += 1
         return _Order(self._last_number, mount, name, is_gone)
 
-    # -- whoever reads the channel -----------------------------------------------------------------
-
-    def _taken(self, message: Any) -> None:
-        try:
-            self._pace.taken(message.cost, time.monotonic())
-        except ValueError:  # a client that cannot count gets nothing more
-            pass
-
-    def _has_declined(self, message: Any) -> None:
-        self._declined.add(message.number)
-
     # -- the courier's thread ----------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -182,7 +169,7 @@ class Courier:
                     self._is_busy = True
                 while self._orders:
                     self._send(self._orders.popleft())
-                self._flush()
+                self._outlet.flush()
         except ConversationOver:
             pass
         finally:
@@ -191,49 +178,22 @@ class Courier:
                 self._changed.notify_all()
 
     def _send(self, order: _Order) -> None:
-        folder = self._folders[order.mount]
+        folder, outlet = self._folders[order.mount], self._outlet
         if order.is_gone:
-            self._put(nothing(order.number, order.mount, order.name, "gone"))
+            outlet.put(nothing(order.number, order.mount, order.name, "gone"))
             return
         known = self._known.get((order.mount, order.name))
-        is_open = False
         try:
             if known is not None and known.digest and digest_of(folder, order.name) == known.digest:
-                self._put(nothing(order.number, order.mount, order.name))
+                outlet.put(nothing(order.number, order.mount, order.name))
                 return
-            for piece in pieces(folder, order.number, order.mount, order.name):
-                if isinstance(piece, messages.Chunk) and order.number in self._declined:
-                    continue
-                self._put(piece)
-                is_open = isinstance(piece, messages.Chunk) or (
-                    isinstance(piece, messages.Artifact) and piece.kind == "file"
-                )
-                if isinstance(piece, messages.ArtifactEnd) and known is not None:
-                    known.digest = piece.digest
-                    self._is_incomplete = self._is_incomplete or not piece.digest
+            digest = outlet.put_all_of(folder, order.number, order.mount, order.name)
+            if digest is not None and known is not None:
+                known.digest = digest
+                self._is_incomplete = self._is_incomplete or not digest
         except FileNotFoundError:
-            self._put(nothing(order.number, order.mount, order.name))  # it has gone since; the next look says so
+            pass  # it has gone since; the next look says so
         except (OSError, NameRefusedError) as error:
             text = str(error) if isinstance(error, NameRefusedError) else f"{ascii(order.name)}: {error}"
             self._is_incomplete = self._is_incomplete or isinstance(error, OSError)
             self._conversation.say(messages.Log(level="warning", text=f"In the output folder {text}."))
-            if is_open:
-                self._put(messages.ArtifactEnd(number=order.number, digest=b"", text=str(error)))
-            else:
-                self._put(nothing(order.number, order.mount, order.name))
-
-    def _put(self, piece: Piece) -> None:
-        """Send a piece with others, as one message of a chunk's size."""
-        self._batch.append(piece)
-        self._batch_cost += cost_of(piece)
-        if self._batch_cost >= CHUNK_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        if not self._batch:
-            return
-        self._conversation.wait_for(self._pace.may_send)
-        batch, cost = self._batch, self._batch_cost
-        self._batch, self._batch_cost = [], 0
-        self._pace.sent(cost, time.monotonic())
-        self._conversation.say_all(batch)

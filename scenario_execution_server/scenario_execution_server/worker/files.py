@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import os
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ from py_trees.common import Status
 
 from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker import keeping
+from scenario_execution_server.worker.contents import Contents
 from scenario_execution_server.worker.conversation import Conversation
 from scenario_execution_server.worker.courier import Courier
 from scenario_execution_server.worker.faults import fault_from
 from scenario_execution_server.worker.places import Places
+from scenario_execution_server.worker.staging import Staging
 
 _RUNNING = Status.RUNNING.name
 _LAST_WORD_S = 3.0  # what has been sent is confirmed within a round trip, by a client that still listens
@@ -30,32 +32,58 @@ class Files:
     """
 
     def __init__(self, conversation: Conversation, folder: Path) -> None:
+        self._conversation = conversation
         self._places = Places(folder)
+        self._staging = Staging(conversation.say, self._places, Contents(folder / "contents"))
         self._courier = Courier(conversation)
         conversation.translate(self._places.translated, self._places.told)
         self._is_copying = False
         self._folder = folder
         self._stands_for: dict[str, str] = {}
         self.terms: messages.FileTerms | None = None  # what the front says about them
-        os.chdir(self._places.work)
-        os.environ["PWD"] = str(self._places.work)  # shells and some programs believe it
+        self._waiting: deque[Any] = deque()  # calls that may need the inputs which are on their way
 
-    def mount(self, call: messages.Mount) -> messages.Result:
+    def next_call(self, wait_s: float | None) -> Any:
+        """The next call that is to be carried out now; deals with those about files itself. None if there is none
+        within *wait_s* seconds.
+
+        Raises:
+            ConversationOver: the front hung up.
+        """
+        if self._waiting and not self._staging.is_awaiting:
+            call = self._waiting.popleft()
+        else:
+            call = self._conversation.next_call(wait_s)
+            if isinstance(call, (messages.Offer, messages.Piece)):
+                self._staging.take(call)
+                return None
+            if self._staging.is_awaiting and not isinstance(call, messages.FromFront):
+                self._waiting.append(call)
+                return None
+        if isinstance(call, messages.Mount):
+            self._conversation.say(self._mount(call))
+            return None
+        if isinstance(call, (messages.Create, messages.Setup)) and self._staging.failure is not None:
+            self._conversation.say(_answer(call.call, fault_from(self._staging.failure, "setup")))
+            return None
+        return call
+
+    def _mount(self, call: messages.Mount) -> messages.Result:
         """Make a folder that stands for one of the client's, if the server does not have the same."""
-        fault, place = None, None
         try:
             place = self._places.mount(call)
-            if place is not None:
+            if place is None:
+                return _answer(call.call, None, "shared")
+            if call.role == "input":
+                self._staging.await_offer(call.mount)
+            else:
                 self._courier.watch(call.mount, place)
                 self._is_copying = True
-                self._stands_for[place.name] = call.path
+                self._stands_for[f"{keeping.OUTPUT_PREFIX}{len(self._stands_for) + 1}"] = call.path
                 self._sign()
+            return _answer(call.call, None, "copy")
         except OSError as error:
-            fault = fault_from(error, "protocol")
-        return messages.Result(
-            call=call.call, status=None, stopped=False, feedback="", fault=fault,
-            value="copy" if place is not None else "shared", nodes=[],
-        )  # fmt: skip
+            return _answer(call.call, fault_from(error, "protocol"))
 
     def translated(self, call: Any) -> Any:
         """*call* as it is meant here, now that all before it are carried out."""
@@ -78,11 +106,13 @@ class Files:
             self.close(_LAST_WORD_S)
 
     def close(self, within_s: float = 0.0) -> None:
-        """Note if the client has everything: what it may not have is kept, see ``keeping``.
+        """Drop what is not complete, and note if the client has everything: what it may not have is kept, see
+        ``keeping``.
 
         Args:
             within_s: How long the client may take to say so, in seconds.
         """
+        self._staging.close()
         if self._is_copying and self._courier.is_all_home(within_s):
             (self._folder / keeping.HOME).touch()
 
@@ -96,6 +126,9 @@ class Files:
                     "shelf": f"{self.terms.folder}/{keeping.RESULTS}",
                 },
             )  # fmt: skip
+
+def _answer(call: int, fault: messages.Fault | None, value: str = "") -> messages.Result:
+    return messages.Result(call=call, status=None, stopped=False, feedback="", fault=fault, value=value, nodes=[])
 
 
 def _is_end(said: Any) -> bool:

@@ -22,7 +22,7 @@ RESULTS = "results"  # in the folder of a client: what was not home
 ABOUT = "about.json"  # whose the folder is, and what stands for what in it
 HOME = "home"  # everything in it is
 FOLDER_PREFIX = "session-"  # of the folders of sessions; what follows is unique
-OUTPUT_PREFIX = "output-"  # of the folders that stand for output directories of the client
+OUTPUT_PREFIX = "output-"  # of the names that output directories of the client get there
 UNFINISHED_PREFIX = ".new-"  # of what is being put aside
 _ABOUT_LIMIT_BYTES = 64 * 1024  # names and paths; an action may have written something else
 
@@ -94,17 +94,42 @@ def _put_aside(folder: Path) -> None:
     about = read_about(folder)
     if about is None or os.path.lexists(folder / HOME):
         return
-    outputs = [place for place in sorted(folder.glob(f"{OUTPUT_PREFIX}*")) if _holds_something(place)]
+    outputs = {name: place for name, place in _outputs(folder, about) if _holds_something(place)}
     shelf = about.get("shelf")
     if not outputs or not isinstance(shelf, str):
         return
     now = datetime.now(timezone.utc)
     unfinished = Path(shelf) / f"{UNFINISHED_PREFIX}{folder.name}"
     make_private(unfinished)
-    for place in outputs:
-        os.rename(place, unfinished / place.name)
+    for name, place in outputs.items():
+        os.rename(place, unfinished / name)
     write_about(unfinished, {**about, "over": now.isoformat(timespec="seconds")})
     unfinished.rename(unfinished.with_name(f"{now:%Y%m%d-%H%M%S}-{folder.name.removeprefix(FOLDER_PREFIX)}"))
+
+
+def place_in(folder: Path, path: str) -> Path:
+    """Where the client's *path* lies in a session's folder: all of them lie to each other as on the client.
+
+    Raises:
+        OSError: it has no place.
+    """
+    parts = path.split("/")
+    if not path.startswith("/") or ".." in parts or "\0" in path:
+        raise OSError(f"{ascii(path)} is no absolute path")
+    return folder.joinpath("root", *[part for part in parts if part not in ("", ".")])
+
+
+def _outputs(folder: Path, about: dict[str, Any]) -> list[tuple[str, Path]]:
+    """The folders with results, and what each is called when it is put aside; inner ones before those around them."""
+    stands_for = about.get("stands_for")
+    if not isinstance(stands_for, dict):
+        return []
+    pairs = [
+        (name, place_in(folder, path))
+        for name, path in stands_for.items()
+        if name.startswith(OUTPUT_PREFIX) and "/" not in name and isinstance(path, str)
+    ]
+    return sorted(pairs, key=lambda pair: len(pair[1].parts), reverse=True)
 
 
 def _holds_something(place: Path) -> bool:

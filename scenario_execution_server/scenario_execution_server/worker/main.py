@@ -63,7 +63,7 @@ def _carry_out_calls(conversation: Conversation, runner: Runner, outputs: Output
     deeds = Deeds()
     conversation.say(messages.Started(pid=os.getpid()))
     while True:
-        call = conversation.next_call(runner.wait_s())
+        call = files.next_call(runner.wait_s())
         if isinstance(call, messages.EndSession):
             return call.reason in _REASONS_TO_STAY
         if isinstance(call, messages.Permit):
@@ -71,9 +71,6 @@ def _carry_out_calls(conversation: Conversation, runner: Runner, outputs: Output
             continue
         if isinstance(call, messages.FileTerms):
             files.terms = call
-            continue
-        if isinstance(call, messages.Mount):
-            conversation.say(files.mount(call))
             continue
         results = [runner.carry_out(files.translated(call))] if call is not None else runner.go_on()
         deed = deeds.of(call, results) if call is not None else None

@@ -13,7 +13,7 @@ from typing import Any
 
 from scenario_execution_remote.files.names import OWN_PREFIX
 from scenario_execution_remote.protocol import messages
-from scenario_execution_server.worker.keeping import OUTPUT_PREFIX
+from scenario_execution_server.worker.keeping import place_in
 from scenario_execution_server.worker.path_map import PathMap
 
 _FOLDER_VALUES = ("input_dir", "output_dir")  # keyword arguments of setup() that are paths
@@ -22,29 +22,41 @@ _FOLDER_VALUES = ("input_dir", "output_dir")  # keyword arguments of setup() tha
 class Places:
     """The folders of one session.
 
+    Where nothing is shared, they lie to each other as they do on the client: each below one folder, by its path. So a
+    relative name leads to the same file, from whichever of them.
+
     Args:
         folder: The session's own.
-
-    Attributes:
-        work: Where actions work, unless they are told otherwise: their current directory.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._mounts: dict[str, Path] = {}  # client's folder -> the one that stands for it
+        self._numbers: dict[int, Path] = {}
         self._map = PathMap()
-        self.work = folder / "work"
-        self.work.mkdir(exist_ok=True)
+        self._work = folder / "work"
+        self._work.mkdir(exist_ok=True)
+        self._working_folder = ""  # the client's, where a folder stands for it
+        _work_in(self._work)
 
     def mount(self, call: messages.Mount) -> Path | None:
         """Make a folder that stands for the client's, and return it; None if the server has the same folder."""
         if call.mode == "shared" or (call.mode == "auto" and _is_shared(call)):
             return None
-        place = self._folder / f"{OUTPUT_PREFIX}{call.mount}"
-        place.mkdir(exist_ok=True)
-        self._mounts[call.path] = place
+        place = place_in(self._folder, call.path)
+        place.mkdir(parents=True, exist_ok=True)
+        self._mounts[call.path] = self._numbers[call.mount] = place
         self._map.add(call.path, str(place))
+        if call.working_folder:
+            self._working_folder = call.working_folder
+            work = place_in(self._folder, call.working_folder)
+            work.mkdir(parents=True, exist_ok=True)
+            _work_in(work)
         return place
+
+    def of(self, mount: int) -> Path | None:
+        """The folder that stands for what this mount is about; None if none does."""
+        return self._numbers.get(mount)
 
     def translated(self, call: Any) -> Any:
         """What the client says, with its folders replaced by those that stand for them."""
@@ -100,6 +112,8 @@ class Places:
         """Where *path* of the client is in this session; made, as it exists on the client. Else as it is."""
         if not isinstance(path, str) or not path:
             return path
+        if not path.startswith("/"):  # it means the same here, seen from the current directory
+            return path
         for there, place in self._mounts.items():
             if path == there or path.startswith(there.rstrip("/") + "/"):
                 below = [part for part in path[len(there) :].split("/") if part not in ("", ".")]
@@ -110,6 +124,12 @@ class Places:
                     found.mkdir(parents=True, exist_ok=True)
                 return str(found)
         return path
+
+
+def _work_in(folder: Path) -> None:
+    """Make *folder* the current directory of the actions."""
+    os.chdir(folder)
+    os.environ["PWD"] = str(folder)  # shells and some programs believe it
 
 
 def _is_shared(call: messages.Mount) -> bool:
@@ -127,4 +147,5 @@ def _is_shared(call: messages.Mount) -> bool:
         return False
     finally:
         os.close(fd)
-    return hmac.compare_digest(found, call.content) and os.access(call.path, os.W_OK | os.X_OK)
+    wanted = os.X_OK if call.role == "input" else os.W_OK | os.X_OK
+    return hmac.compare_digest(found, call.content) and os.access(call.path, wanted)

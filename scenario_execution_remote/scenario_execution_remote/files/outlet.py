@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lets pieces of files out to the other side, in messages of a chunk's size and no faster than they are taken."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from scenario_execution_remote.files.folder import Folder
+from scenario_execution_remote.files.names import NameRefusedError
+from scenario_execution_remote.files.pace import CHUNK_BYTES, Pace
+from scenario_execution_remote.files.sending import Piece, cost_of, nothing, pieces
+from scenario_execution_remote.protocol import messages
+
+
+class Outlet:
+    """One side's files on their way to the other. ``taken`` and ``declined`` are for who listens, the rest to send.
+
+    Args:
+        send: Sends several pieces in one message.
+        wait_for: Waits until a condition is true, which ``taken`` makes it.
+    """
+
+    def __init__(self, send: Callable[[list[Piece]], None], wait_for: Callable[[Callable[[], bool]], object]) -> None:
+        self._send = send
+        self._wait_for = wait_for
+        self._pace = Pace()
+        self._declined: set[int] = set()
+        self._batch: list[Piece] = []
+        self._batch_cost = 0
+
+    def taken(self, message: messages.Taken) -> None:
+        """The other side has dealt with so much."""
+        try:
+            self._pace.taken(message.cost, time.monotonic())
+        except ValueError:  # a peer that cannot count gets nothing more
+            pass
+
+    def declined(self, message: messages.Declined) -> None:
+        """The other side has no use for the rest of this one."""
+        self._declined.add(message.number)
+
+    def put(self, piece: Piece) -> None:
+        """Send a piece together with others."""
+        self._batch.append(piece)
+        self._batch_cost += cost_of(piece)
+        if self._batch_cost >= CHUNK_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what was put."""
+        if not self._batch:
+            return
+        self._wait_for(self._pace.may_send)
+        batch, cost = self._batch, self._batch_cost
+        self._batch, self._batch_cost = [], 0
+        self._pace.sent(cost, time.monotonic())
+        self._send(batch)
+
+    @property
+    def is_all_taken(self) -> bool:
+        """Whether nothing is on its way."""
+        return self._pace.is_all_taken
+
+    @property
+    def has_been_declined(self) -> bool:
+        """Whether the other side had no use for something."""
+        return bool(self._declined)
+
+    def put_all_of(self, folder: Folder, number: int, mount: int, name: str) -> bytes | None:
+        """Send all of *name*, or that it is nothing.
+
+        Returns:
+            The digest of what was sent, empty if the file could not be read to its end; None if it is no file.
+
+        Raises:
+            NameRefusedError: it may not travel; the other side has been told.
+            OSError: it cannot be read to its end; the other side has been told.
+        """
+        is_open, digest = False, None
+        try:
+            for piece in pieces(folder, number, mount, name):
+                if isinstance(piece, messages.Chunk) and number in self._declined:
+                    continue
+                self.put(piece)
+                is_open = not isinstance(piece, messages.ArtifactEnd)
+                if isinstance(piece, messages.ArtifactEnd):
+                    digest = piece.digest
+        except (OSError, NameRefusedError) as error:
+            text = str(error)
+            self.put(
+                messages.ArtifactEnd(number=number, digest=b"", text=text) if is_open else nothing(number, mount, name)
+            )
+            raise
+        return digest

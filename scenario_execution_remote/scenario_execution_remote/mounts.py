@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Has folders of a session stand for folders of this side, unless the server has the very same folders."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from .files.names import OWN_PREFIX
+from .pending import Pending
+from .protocol import messages
+
+INPUT, OUTPUT = "input", "output"
+Tell = Callable[[str, str], None]
+"""Takes a level (``debug``, ``warning``, ``error``) and a line for the run's log."""
+
+
+class Line(Protocol):
+    """What is needed of a link."""
+
+    def call(self, *calls: Any) -> Pending: ...
+    def next_number(self) -> int: ...
+    def post(self, body: bytes | None) -> None: ...
+    @property
+    def is_over(self) -> bool: ...
+
+
+class Mounts:
+    """The mounts of one session. For the tree's thread, but for ``path_of``.
+
+    Args:
+        link: The session's link.
+        origin: What the server is called in messages.
+        mode: ``auto``, ``shared`` or ``copy``, see the modifier.
+        tell: Writes to the run's log.
+    """
+
+    def __init__(self, link: Line, origin: str, mode: str, tell: Tell) -> None:
+        self._link = link
+        self._origin = origin
+        self._mode = mode
+        self._tell = tell
+        self._calls: list[tuple[messages.Mount, Pending]] = []
+        self._paths: dict[int, Path] = {}
+
+    def path_of(self, number: int) -> Path | None:
+        """The folder of this side that a mount is about."""
+        return self._paths.get(number)
+
+    def mount(self, directory: str, role: str) -> None:
+        """Have a folder stand for this one, if none does or stands for one above it in the same role."""
+        path = Path(os.path.abspath(directory))
+        known = (Path(call.path) for call, _ in self._calls if call.role == role)
+        if any(path == one or one in path.parents for one in known):
+            return
+        marker, content = "", secrets.token_bytes(32)
+        if self._mode == "auto":
+            try:
+                name = f"{OWN_PREFIX}{secrets.token_hex(8)}"
+                (path / name).write_bytes(content)
+                marker = name
+            except OSError:  # what cannot be marked is carried: that is never wrong, only slower
+                pass
+        number = len(self._calls) + 1
+        self._paths[number] = path
+        call = messages.Mount(
+            call=self._link.next_number(), mount=number, path=str(path), role=role, mode=self._mode, marker=marker,
+            content=content, working_folder=_current_folder(),
+        )  # fmt: skip
+        pending = self._link.call(call)
+        self._calls.append((call, pending))
+        pending.abandon(lambda answer: self._answered(call, answer))
+
+    def is_copying(self, role: str) -> bool:
+        """Whether anything of this role may have to be carried."""
+        return any(
+            call.role == role and isinstance(pending.result, messages.Result) and pending.result.value == "copy"
+            for call, pending in self._calls
+        )
+
+    def close(self) -> None:
+        """Remove the markers, should the server not have answered."""
+        for call, _ in self._calls:
+            _remove_marker(call)
+
+    def _answered(self, call: messages.Mount, answer: Any) -> None:
+        _remove_marker(call)
+        if answer.fault is not None:
+            self._tell(
+                "error", f"remote({self._origin}): no folder there stands for {call.path}: {answer.fault.text}"
+            )
+
+
+def _remove_marker(call: messages.Mount) -> None:
+    if call.marker:
+        (Path(call.path) / call.marker).unlink(missing_ok=True)
+
+
+def _current_folder() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # it was removed; nothing relative can be meant
+        return ""
