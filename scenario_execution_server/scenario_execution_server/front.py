@@ -17,6 +17,7 @@ import zmq
 
 from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_remote.protocol.frames import (
+    BODY_LIMIT_BYTES,
     MAGIC,
     NO_SESSION,
     SESSION_ID_BYTES,
@@ -42,11 +43,13 @@ _READ, _WRITE = int(zmq.POLLIN), int(zmq.POLLOUT)  # plain numbers: the enum's a
 _NOBLOCK = int(zmq.NOBLOCK)
 _MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 _TURN_MESSAGES = 64  # messages taken from one door before the others have their turn
+_TURN_S = 0.02  # and no longer than this: what one client sends may be slow to read, and must not become anybody's wait
 _CHORES_EVERY_S = 0.25  # silence is judged to a quarter of a second
 _REFRESH_EVERY_S = 0.25  # enrolled and revoked keys count within a second,
 _REVOKED_GRACE_S = 0.3  # of which this much is left to the actions of a revoked client
 _HELLO_LIMIT_BYTES = 64 * 1024  # a HELLO is a few hundred bytes, and it is all the front ever unpacks of version 2
 _LEGACY_LIMIT_BYTES = 1024 * 1024  # version 1 requests are unpacked here; theirs are a few kilobytes
+_WORKER_FRAME_BYTES = BODY_LIMIT_BYTES + 1  # either way: a body as clients take it, and its mark on the way to a worker
 _TAIL_CHARACTERS = 2000  # of a lost worker's last output, in the sentence about its end
 _PROGRAM = "scenario_execution_server"
 _FOR_FRONT = frozenset(map(wire.beginning_of, wire.FOR_FRONT))
@@ -58,7 +61,7 @@ class FrontWorker:
 
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
-        self.channel = FrontChannel(handle.channel)
+        self.channel = FrontChannel(handle.channel, max_frame_bytes=_WORKER_FRAME_BYTES)
         self.fd = handle.channel.fileno()
         self.watched = 0  # events that are polled for
 
@@ -174,7 +177,7 @@ class Front:
     # -- from clients ------------------------------------------------------------------------------
 
     def _serve_door(self, listener: Any) -> None:
-        socket = listener.socket
+        socket, until_s = listener.socket, time.monotonic() + _TURN_S
         for _ in range(_TURN_MESSAGES):
             if not socket.getsockopt(zmq.EVENTS) & _READ:  # asked, as an exception would cost as much as a message
                 return
@@ -183,6 +186,8 @@ class Front:
                 self._receive(listener, parts)
             except Exception:  # noqa: BLE001 - a slip of ours costs one message its answer, and not everybody the server
                 self._log.exception("a message could not be handled; please report this")
+            if time.monotonic() >= until_s:
+                return
 
     def _receive(self, listener: Any, parts: list[zmq.Frame]) -> None:
         route, last = parts[0].bytes, parts[-1]

@@ -116,6 +116,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert shown["kept for a peer that does not confirm"] == f"{stream.KEPT_LIMIT_BYTES} bytes"
     assert shown["a body"] == f"{frames.BODY_LIMIT_BYTES} bytes"
     assert f"at most {frames.FRAME_LIMIT_BYTES} bytes" in TEXT
+    assert TEXT.count(f"{wire.PLAIN_CONTAINERS_LIMIT} arrays") == 2
     assert f"at least {client.BEATS_PER_SILENCE} of them" in TEXT
     assert f"| {client.BEAT_INTERVAL_S:g} | and" in TEXT
 

@@ -6,6 +6,7 @@ import enum
 import math
 import struct
 import time
+import tracemalloc
 import typing
 from dataclasses import is_dataclass
 from typing import Any
@@ -477,6 +478,34 @@ def test_a_plain_body_has_neither_marks_nor_keys_that_are_not_text() -> None:
         assert decode(write_of(value))
         with pytest.raises(wire.WireError):
             wire.decode(write_of(value), EVERYTHING, plain=True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x81\xa1x\xdd\x00\x0f\xff\x00" + b"\x90" * 0x0FFF00,
+        b"\x81\xa1x\xdd\x00\x0f\xff\x00" + b"\x80" * 0x0FFF00,
+        b"\x81\xa1x\xdd\x00\x01\x00\x00" + b"\x91\x91\x91\x90" * 0x10000,
+        b"\x81\xa1x\xdf\x00\x01\x00\x00" + b"".join(b"\xa4%04x\xc0" % key for key in range(0x10000)),
+    ],
+    ids=["arrays", "maps", "arrays in arrays", "one long map"],
+)
+def test_a_megabyte_of_arrays_and_maps_is_not_unpacked_in_the_front(body: bytes) -> None:
+    with pytest.raises(wire.WireError):
+        wire.decode_map(body)
+    in_a_message = bytes((0x91 + 1, wire.MESSAGES.index(messages.Ended))) + body
+    with pytest.raises(wire.WireError, match="more than 10000 arrays and maps|exceeds max_map_len"):
+        wire.decode(in_a_message, EVERYTHING, plain=True)
+
+
+def test_what_kind_a_body_is_of_is_told_without_unpacking_what_stands_in_place_of_its_number() -> None:
+    body = b"\x92\xdd\x00\x0f\xff\x00" + b"\x90" * 0x0FFF00
+    tracemalloc.start()
+    try:
+        assert wire.kind_of(body) is None
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(body)  # a million lists take sixty times as much
+    finally:
+        tracemalloc.stop()
 
 
 def test_numbers_that_collide_in_a_dict_cannot_be_sent_to_the_front() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from scenario_execution_remote.protocol.frames import BODY_LIMIT_BYTES
 from tests.support.probe import trace_of
 from tests.support.rawclients import RawClient
 from tests.support.servers import Identity, ServerProcess
@@ -43,6 +44,20 @@ def test_a_client_learns_how_its_worker_died_and_another_one_notices_nothing(
         # what it said last arrives as output, or at the latest with the farewell
         assert last_words in dying.output.decode() + ended.text
         assert [other.tick(steps).status for _ in range(2)] == ["RUNNING", "SUCCESS"]
+        assert other.bye().reason == "bye"
+
+
+def test_an_action_that_writes_to_the_front_what_no_worker_does_loses_its_session_and_nobody_else_anything(
+    server: ServerProcess, owner: Identity, guest: Identity
+) -> None:
+    with RawClient(server, owner) as mad, RawClient(server, guest) as other:
+        mad.hello()
+        other.hello()
+        action = mad.create("probe_trouble", deed="announce", text=str(BODY_LIMIT_BYTES + 2), **TROUBLE)
+        assert mad.tick(action, {}).status == "RUNNING"
+        mad.start_tick(action)
+        ended = mad.ended()
+        assert (ended.reason, "misbehaved" in ended.text) == ("worker-lost", True)
         assert other.bye().reason == "bye"
 
 

@@ -38,6 +38,11 @@ _MARKS = {mark: msgpack.ExtType(int(mark), b"") for mark in _Mark}
 _MARK_NUMBERS = {int(mark): mark for mark in _Mark}
 _NESTING_LIMIT = 500  # levels; the oldest msgpack we allow packs 511, newer ones 1024, and none of them reads more
 _PATH_CHARACTERS = 200  # of the path to a culprit; whoever nests deeper finds the place by its beginning
+
+# Arrays and maps in what the front reads. Real messages have a dozen; each costs a call of ours, so that a megabyte of
+# them would hold up the front, and everybody with it, for half a second.
+PLAIN_CONTAINERS_LIMIT = 10_000
+
 _TEXT = {"unicode_errors": "surrogatepass"}  # the engine's unicode_escape can produce lone surrogates
 
 # A subclass travels as what it is a kind of. Each by the base class's own method: str() of an enum member that is a str
@@ -174,19 +179,25 @@ class _Reader:
     """msgpack's hooks for one body.
 
     Args:
-        plain: Whether the body carries no values of a scenario: then maps have text keys, and the only extension is the
-            long integer. What the front reads is plain, because nobody can craft texts that collide in a dict.
+        plain: Whether the body carries no values of a scenario: then maps have text keys, the only extension is the
+            long integer, and there are not many arrays and maps. What the front reads is plain, because nobody can
+            craft texts that collide in a dict, nor a megabyte that takes half a second to unpack.
     """
 
     def __init__(self, plain: bool) -> None:
         self._is_plain = plain
         self._marks_open = 0
+        self._container_count = 0
 
     @property
     def options(self) -> dict[str, Any]:
         """For msgpack's unpackers."""
         hooks = {"ext_hook": self._extension, "list_hook": self._array, "object_pairs_hook": self._map}
-        return hooks | {"raw": False, "strict_map_key": self._is_plain, **_TEXT}
+        options = hooks | {"raw": False, "strict_map_key": self._is_plain, **_TEXT}
+        if self._is_plain:
+            options |= {"list_hook": self._plain_array, "object_pairs_hook": self._plain_map}
+            options["max_map_len"] = PLAIN_CONTAINERS_LIMIT
+        return options
 
     def finish(self) -> None:
         """Raise WireError if a mark stood anywhere but at the head of an array."""
@@ -219,6 +230,19 @@ class _Reader:
         if mark is _Mark.HANDLE and [type(item) for item in content] == [int, str, str]:
             return Handle(content[0], content[1], content[2])
         raise WireError(f"a {mark.name.lower()} does not consist of that")
+
+    def _plain_array(self, items: list[Any]) -> object:
+        self._count()
+        return items
+
+    def _plain_map(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+        self._count()
+        return self._map(pairs)
+
+    def _count(self) -> None:
+        self._container_count += 1
+        if self._container_count > PLAIN_CONTAINERS_LIMIT:
+            raise WireError(f"more than {PLAIN_CONTAINERS_LIMIT} arrays and maps do not belong here")
 
     @staticmethod
     def _map(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
@@ -429,7 +453,8 @@ def beginning_of(cls: type) -> bytes:
 
 def kind_of(body: bytes | memoryview) -> type | None:
     """The type of the first message in *body*, without unpacking it; None if there is none."""
-    unpacker = msgpack.Unpacker(max_buffer_size=max(len(body), 1))
+    # What stands where the number belongs is not unpacked if it is anything larger.
+    unpacker = msgpack.Unpacker(max_buffer_size=max(len(body), 1), max_array_len=0, max_map_len=0)
     unpacker.feed(body)
     try:
         unpacker.read_array_header()

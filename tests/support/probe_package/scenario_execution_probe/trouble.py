@@ -8,6 +8,7 @@ import ctypes
 import os
 import select
 import signal
+import struct
 import sys
 import time
 
@@ -42,7 +43,8 @@ def do(deed: str, text: str, action: object) -> None:
         deed: An exception (``ValueError``, ``KeyError``, ``ActionError``, ``ProbeError``, ``SystemExit``,
             ``KeyboardInterrupt``), or: ``exit`` with the status `text`; ``signal`` sent to this process, by name;
             ``sleep`` for `text` seconds; ``wait`` until the file `text` exists; ``hang``, in C and without letting any
-            other thread run; ``print`` the text to standard error.
+            other thread run; ``print`` the text to standard error; ``announce`` to the server, on the worker's own
+            channel, a message of `text` bytes.
         text: See above; of exceptions the text.
         action: The action, for errors that name its place in the scenario.
     """
@@ -66,6 +68,10 @@ def do(deed: str, text: str, action: object) -> None:
         ctypes.PyDLL(None).sleep(FOR_EVER_S)  # unlike CDLL, PyDLL keeps the interpreter's lock during the call
     elif deed == "print":
         print(text, file=sys.stderr)
+    elif deed == "announce":
+        fds = sorted(int(fd) for fd in os.listdir("/proc/self/fd"))
+        channel = next(fd for fd in fds if os.path.realpath(f"/proc/self/fd/{fd}").count("socket:"))
+        os.write(channel, struct.pack("!I", int(text)))
     else:
         raise AssertionError(f"no deed is called {deed}")
 
