@@ -22,8 +22,10 @@ HANDSHAKE_WITHIN_MS = 3000  # three round trips even over a satellite; half-open
 HEARTBEAT_EVERY_MS = 5000  # clears away connections whose other end vanished; whether a client lives says the watchdog
 HEARTBEAT_WITHIN_MS = 15000  # a Wi-Fi roaming gap (5 s) and two lost rounds; 256 KiB at 150 kbit/s fit in
 BACKLOG = 1000  # connections that wait for accept; the kernel cuts it to net.core.somaxconn
-QUEUED_MESSAGES = 256  # per peer and direction, more than a scenario has under way in one tick
+QUEUED_MESSAGES = 256  # for each peer, more than a scenario has under way in one tick
+TAKEN_MESSAGES = 32  # from each peer ahead of their turn; the rest stays with who sends it, or 256 of 8 MiB lay here
 LINGER_MS = 1000  # the last words ("ended") may still reach a client that listens; the server's end waits no longer
+UNREAD_WITHIN_MS = 30_000  # a connection whose other end takes nothing in is cut, and what is queued for it freed
 KEEPALIVE_IDLE_S = 60  # for peers whose libzmq is too old for ZMTP heartbeats (before 4.2)
 MAX_SOCKETS = 64  # the server has under ten, however many peers there are: a leak shows early
 
@@ -180,12 +182,13 @@ def _router(context: ZmqContext, doorkeeper: Doorkeeper, kind: DoorKind) -> ZmqS
     socket.setsockopt(zmq.ROUTER_HANDOVER, 0)  # with 1 a client gets another's replies by claiming its routing id
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # a reply that reaches nobody is an error, not silence
     socket.setsockopt(zmq.SNDHWM, QUEUED_MESSAGES)
-    socket.setsockopt(zmq.RCVHWM, QUEUED_MESSAGES)
+    socket.setsockopt(zmq.RCVHWM, TAKEN_MESSAGES)
     socket.setsockopt(
         zmq.SNDTIMEO, 0
     )  # otherwise it would wait for one peer that does not read, and all others with it
     socket.setsockopt(zmq.LINGER, LINGER_MS)
     if kind is not DoorKind.UNIX:
+        socket.setsockopt(zmq.TCP_MAXRT, UNREAD_WITHIN_MS)
         socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
         socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE_S)
     return socket

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from scenario_execution_remote.protocol import client, frames, messages, stream, wire
+from scenario_execution_remote.protocol import client, frames, messages, server, stream, wire
 from scenario_execution_remote.protocol.client import RULES, State
 from scenario_execution_remote.protocol.frames import Frame, Kind, decode_frame
 from scenario_execution_remote.protocol.reference import message_page
@@ -116,6 +116,8 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert shown["kept for a peer that does not confirm"] == f"{stream.KEPT_LIMIT_BYTES} bytes"
     assert shown["a body"] == f"{frames.BODY_LIMIT_BYTES} bytes"
     assert f"at most {frames.FRAME_LIMIT_BYTES} bytes" in TEXT
+    assert f"is sent it {server.FREE_REPETITIONS} times at once" in TEXT
+    assert f"up to {server.LONGEST_PAUSE_S:g}." in TEXT
     assert TEXT.count(f"{wire.PLAIN_CONTAINERS_LIMIT} arrays") == 2
     assert f"at least {client.BEATS_PER_SILENCE} of them" in TEXT
     assert f"| {client.BEAT_INTERVAL_S:g} | and" in TEXT

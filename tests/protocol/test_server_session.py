@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 
 from scenario_execution_remote.protocol.frames import Frame, FrameError, Kind, decode_frame
-from scenario_execution_remote.protocol.server import Received, ServerSession
+from scenario_execution_remote.protocol.server import FREE_REPETITIONS, LONGEST_PAUSE_S, Received, ServerSession
 from scenario_execution_remote.protocol.stream import CONFIRM_AFTER_FRAMES, WINDOW_FRAMES
 
 SESSION = b"session-of-tests"
@@ -103,13 +103,35 @@ def test_a_client_that_does_not_confirm_is_sent_a_window_and_no_more() -> None:
     ]
 
 
-def test_asking_again_and_again_for_what_is_missing_costs_a_window_each_time_and_no_more() -> None:
+def repetitions(front: Front, asked_at_s: list[float]) -> list[bool]:
+    """Whether everything came again, for each time that it was asked for."""
+    found = []
+    for now_s in asked_at_s:
+        front.hear(Kind.RESUME, now_s=now_s)
+        kinds = [kind for kind, *_ in front.replies()]
+        assert kinds[0] is Kind.RESUMED and len(kinds) in (1, 1 + WINDOW_FRAMES)
+        found.append(len(kinds) > 1)
+    return found
+
+
+def test_a_client_that_asks_again_and_again_and_confirms_nothing_waits_longer_and_longer() -> None:
     front = Front()
     for _ in range(10 * WINDOW_FRAMES):
         front.push(b"x")
-    for _ in range(3):
-        front.hear(Kind.RESUME)
-        assert len(front.replies()) == 1 + WINDOW_FRAMES
+    assert repetitions(front, [NOW_S] * 100) == [True] * FREE_REPETITIONS + [False] * (100 - FREE_REPETITIONS)
+    every_second = [NOW_S + second for second in range(1, 100)]
+    sent = [second for second, again in enumerate(repetitions(front, every_second), start=1) if again]
+    assert sent == [1, 3, 7, 15, 31, 63, 95]
+    assert max(after - before for before, after in zip(sent, sent[1:], strict=False)) == LONGEST_PAUSE_S
+
+
+def test_a_client_that_has_confirmed_something_is_repeated_everything_else_at_once() -> None:
+    front = Front()
+    for _ in range(10 * WINDOW_FRAMES):
+        front.push(b"x")
+    repetitions(front, [NOW_S] * 10)
+    front.hear(Kind.RESUME, ack=1)
+    assert [kind for kind, *_ in front.replies()] == [Kind.RESUMED] + [Kind.DATA] * WINDOW_FRAMES
 
 
 def test_a_client_that_reads_nothing_makes_the_session_full() -> None:

@@ -226,6 +226,7 @@ def test_every_option_of_a_door_can_be_read_back_from_it(tmp_path: Path) -> None
             socket = listener.socket
             assert socket.getsockopt(zmq.TYPE) == zmq.ROUTER
             assert socket.getsockopt(zmq.MAXMSGSIZE) == 8 * 1024 * 1024
+            assert socket.getsockopt(zmq.RCVHWM) * socket.getsockopt(zmq.MAXMSGSIZE) == 256 * 1024 * 1024
             assert socket.getsockopt(zmq.HANDSHAKE_IVL) == 3000
             assert socket.getsockopt(zmq.HEARTBEAT_IVL) == 5000
             assert socket.getsockopt(zmq.HEARTBEAT_TIMEOUT) == 15000

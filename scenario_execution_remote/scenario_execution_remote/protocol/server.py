@@ -22,6 +22,11 @@ class Received:
     is_bye: bool = False
 
 
+# A client that asks for everything again and confirms none of it reads nothing: each time would cost the server a window
+# of memory. So many times at once it may have lost a connection; after that it waits, each time twice as long.
+FREE_REPETITIONS = 3
+LONGEST_PAUSE_S = 32.0  # a connection that carries nothing for longer is cut by the server anyway
+
 _NOTHING = Received()
 _REPLIES = {Kind.HELLO: Kind.WELCOME, Kind.RESUME: Kind.RESUMED, Kind.BEAT: Kind.BEAT}
 
@@ -41,6 +46,9 @@ class ServerSession:
         self._welcome = welcome
         self._stream = NumberedStream()
         self._replies: list[bytes] = []
+        self._confirmed = 0
+        self._repetitions = 0  # since the client has confirmed anything
+        self._repeated_s = now_s
 
     @property
     def is_full(self) -> bool:
@@ -54,7 +62,7 @@ class ServerSession:
             FrameError: a client does not send this.
         """
         self.last_heard_s = now_s
-        received = self._digest(frame)
+        received = self._digest(frame, now_s)
         self._send_due()
         return received
 
@@ -79,9 +87,11 @@ class ServerSession:
         """Whether nothing has come from the client for *limit_s* seconds."""
         return now_s - self.last_heard_s >= limit_s
 
-    def _digest(self, frame: Frame) -> Received:
+    def _digest(self, frame: Frame, now_s: float) -> Received:
         if not self._stream.confirm(frame.ack):
             raise FrameError("the client confirms what was never sent", frame.session)
+        if frame.ack > self._confirmed:
+            self._confirmed, self._repetitions = frame.ack, 0
         # ZeroMQ loses nothing in this direction as long as a connection stands, and a new one begins with RESUME.
         if frame.seq > self._stream.received + (frame.kind is Kind.DATA):
             raise FrameError(f"something before number {frame.seq} is missing", frame.session)
@@ -95,10 +105,19 @@ class ServerSession:
             return Received(is_bye=True)
         if frame.kind not in _REPLIES:
             raise FrameError(f"a client does not send {frame.kind.name}", frame.session)
-        if frame.kind is not Kind.BEAT:  # the connection is new, or something is missing
+        if frame.kind is not Kind.BEAT and self._may_repeat(now_s):  # the connection is new, or something is missing
             self._stream.rewind()
         self._send(_REPLIES[frame.kind], body=self._welcome if frame.kind is Kind.HELLO else b"")
         return _NOTHING
+
+    def _may_repeat(self, now_s: float) -> bool:
+        """Whether what is not confirmed is sent again now; if not, the client asks once more at its next beat."""
+        waits = self._repetitions - FREE_REPETITIONS
+        if waits >= 0 and now_s - self._repeated_s < min(2.0**min(waits, 10), LONGEST_PAUSE_S):
+            return False
+        self._repetitions += 1
+        self._repeated_s = now_s
+        return True
 
     def _send_due(self, *, regardless: bool = False) -> None:
         for seq, body in self._stream.due(regardless=regardless):
