@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from scenario_execution_server.worker.folder import remove_folder
 
 
@@ -56,12 +58,29 @@ def test_a_folder_that_is_gone_is_no_problem(tmp_path: Path) -> None:
     assert remove_folder(tmp_path / "session") == ""
 
 
-def test_what_cannot_be_removed_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("depth", [199, 200, 201, 202, 5000])  # 5000: by a path it could not even be named
+def test_a_folder_goes_however_deep_an_action_or_a_client_has_made_it(depth: int, tmp_path: Path) -> None:
     folder = tmp_path / "session"
-    depth = 210  # ten more than are followed
-    path = folder
+    folder.mkdir()
+    fd = os.open(folder, os.O_RDONLY)
     for _ in range(depth):
-        path = path / "d"
-    path.mkdir(parents=True)
-    assert "more than 200 folders inside each other" in remove_folder(folder)
-    assert folder.exists()
+        os.mkdir("d", dir_fd=fd)
+        below = os.open("d", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=fd))
+    os.close(fd)
+    assert remove_folder(folder) == ""
+    assert not folder.exists()
+
+
+def test_what_cannot_be_removed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "session"
+    (folder / "kept").mkdir(parents=True)
+
+    def refuse(name: str, *, dir_fd: int) -> None:
+        raise PermissionError(1, "Operation not permitted", name)
+
+    monkeypatch.setattr(os, "rmdir", refuse)
+    said = remove_folder(folder)
+    assert said == f"the session's folder {folder} could not be removed: [Errno 1] Operation not permitted: 'kept'"

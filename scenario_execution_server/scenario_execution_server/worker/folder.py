@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 from pathlib import Path
 
 _DEPTH_LIMIT = 200  # each level holds one descriptor and one Python frame; both limits are usually 1000 or more
+_ROUNDS_LIMIT = 10_000  # two million levels; who is still there after that makes them faster than they are removed
 
 
 def remove_folder(folder: Path) -> str:
@@ -21,8 +23,13 @@ def remove_folder(folder: Path) -> str:
         if not stat.S_ISDIR(top.st_mode):
             os.unlink(folder)  # an action put something else in its place
             return ""
-        device = top.st_dev
-        _remove(folder.name, os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY), device, 0)
+        os.chmod(folder, stat.S_IRWXU)  # an action may have made it read-only
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            _empty_top(fd, top.st_dev)
+        finally:
+            os.close(fd)
+        os.rmdir(folder)
     except FileNotFoundError:
         return ""
     except OSError as error:
@@ -30,24 +37,29 @@ def remove_folder(folder: Path) -> str:
     return ""
 
 
-def _remove(name: str, parent_fd: int, device: int, depth: int) -> None:
-    """Remove one folder by name; owns ``parent_fd`` at depth 0 only."""
-    try:
-        if depth > _DEPTH_LIMIT:
-            raise OSError(f"more than {_DEPTH_LIMIT} folders inside each other at {name}")
-        os.chmod(name, stat.S_IRWXU, dir_fd=parent_fd)  # an action may have made it read-only
-        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent_fd)
+def _empty_top(top: int, device: int) -> None:
+    """Remove all that is in a folder. What lies too deep to be followed is moved up into it, and has its turn later."""
+    for _ in range(_ROUNDS_LIMIT):
+        if not os.listdir(top):
+            return
+        _empty(top, top, device, 0)
+    raise OSError("something fills it faster than it is emptied")
+
+
+def _empty(folder: int, top: int, device: int, depth: int) -> None:
+    for entry in os.listdir(folder):
+        if not stat.S_ISDIR(os.lstat(entry, dir_fd=folder).st_mode):
+            os.unlink(entry, dir_fd=folder)
+            continue
+        os.chmod(entry, stat.S_IRWXU, dir_fd=folder)
+        if depth == _DEPTH_LIMIT:
+            os.rename(entry, secrets.token_hex(16), src_dir_fd=folder, dst_dir_fd=top)
+            continue
+        below = os.open(entry, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
         try:
-            if os.fstat(fd).st_dev != device:
-                raise OSError(f"another file system is mounted at {name}")
-            for entry in os.listdir(fd):
-                if stat.S_ISDIR(os.lstat(entry, dir_fd=fd).st_mode):
-                    _remove(entry, fd, device, depth + 1)
-                else:
-                    os.unlink(entry, dir_fd=fd)
+            if os.fstat(below).st_dev != device:
+                raise OSError(f"another file system is mounted at {entry}")
+            _empty(below, top, device, depth + 1)
         finally:
-            os.close(fd)
-        os.rmdir(name, dir_fd=parent_fd)
-    finally:
-        if depth == 0:
-            os.close(parent_fd)
+            os.close(below)
+        os.rmdir(entry, dir_fd=folder)
