@@ -15,6 +15,7 @@ from scenario_execution_keys import files, paths
 from scenario_execution_keys.errors import KeyFileError, KeysError
 from scenario_execution_keys.keyfile import parse_key_file
 from scenario_execution_keys.keypair import FINGERPRINT_PREFIX, PUBLIC_PREFIX, SECRET_PREFIX, Z85_CHARS, PublicKey
+from scenario_execution_keys.limits import EXAMPLE, FileLimits
 from scenario_execution_keys.permissions import (
     Permissions,
     parse_actions,
@@ -85,6 +86,7 @@ _PERMISSIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--from", "from_", multiple=True, metavar="CIDR", help="Networks it may come from; may be repeated."),
     click.option("--until", metavar="WHEN", help="When it ends: a span such as 90d, or a date-time."),
     click.option("--sessions", metavar="N", help="How many sessions it may have at a time."),
+    click.option("--files", multiple=True, metavar="LIMIT", help=f"What it may carry and leave, as {EXAMPLE}."),
 )
 
 
@@ -115,12 +117,13 @@ def changes_from(
     from_: tuple[str, ...],
     until: str | None,
     sessions: str | None,
+    files: tuple[str, ...],
     observe: bool | None,
     admin: bool | None,
 ) -> dict[str, str | None]:
     """What the options of a command line change, by name in the key file; None takes an option away.
 
-    ``--allow '*'``, ``--from any``, ``--until never`` and ``--sessions any`` take a restriction away.
+    ``--allow '*'``, ``--from any``, ``--until never``, ``--sessions any`` and ``--files any`` take a restriction away.
 
     Raises:
         PermissionValueError: If a value is none of its option.
@@ -136,6 +139,8 @@ def changes_from(
         changes["until"] = None if until == "never" else show_instant(parse_when(until, now))
     if sessions is not None:
         changes["sessions"] = None if sessions == "any" else str(parse_sessions(sessions))
+    if files:
+        changes["files"] = None if files == ("any",) else FileLimits.parse(" ".join(files).split()).text
     if observe is not None:
         changes["observe"] = "yes" if observe else None
     if admin is not None:

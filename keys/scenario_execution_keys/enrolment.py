@@ -80,8 +80,8 @@ def server_enrol(name: str, key: str, replace: bool, keys_dir: Path | None, **op
 def server_permit(name: str, keys_dir: Path | None, **options: Any) -> None:
     """Change what the client NAME may do; what no option speaks of stays.
 
-    An option replaces what stood there: --allow is the whole list of globs. --allow '*', --from any, --until never and
-    --sessions any take a restriction away.
+    An option replaces what stood there: --allow is the whole list of globs. --allow '*', --from any, --until never,
+    --sessions any and --files any take a restriction away.
     """
     store = KeyStore.open(keys_dir)
     changes = changes_from(**options)

@@ -8,6 +8,7 @@
     from        networks (CIDR) or addresses            from anywhere
     until       ISO date-time with time zone            without end
     sessions    how many at a time                      as many as the server has
+    files       limits, see `limits`                    as the server says
     observe     yes: may connect and run nothing        no
     admin       yes: may ask about everybody's sessions no
 
@@ -24,10 +25,11 @@ from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
 
 from scenario_execution_keys.errors import PermissionValueError
+from scenario_execution_keys.limits import FileLimits
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-OPTIONS = ("actions", "from", "until", "sessions", "observe", "admin")
+OPTIONS = ("actions", "from", "until", "sessions", "files", "observe", "admin")
 # What we, zmq.auth and czmq's key maker write to tell people something; and anybody's own, as x-NAME.
 REMARKS = frozenset({"name", "enrolled", "role", "created", "comment", "email", "organization", "version", "endpoint"})
 NEXT_KEY, ROTATED = "next-key", "rotated"  # written by a running server when a client exchanges its key
@@ -58,6 +60,7 @@ class Permissions:
         networks: Where it may come from; empty for anywhere.
         until: When it ends, with time zone; None for never.
         sessions: How many sessions it may have at a time; None for as many as the server has.
+        files: How much of files it may carry and leave.
         observe: Whether it may only look.
         admin: Whether it may ask about the sessions of others.
     """
@@ -66,6 +69,7 @@ class Permissions:
     networks: tuple[Network, ...] = ()
     until: datetime | None = None
     sessions: int | None = None
+    files: FileLimits = FileLimits()
     observe: bool = False
     admin: bool = False
 
@@ -88,6 +92,7 @@ class Permissions:
             networks=parse_networks(metadata["from"].split()) if "from" in metadata else (),
             until=parse_instant(metadata["until"]) if "until" in metadata else None,
             sessions=parse_sessions(metadata["sessions"]) if "sessions" in metadata else None,
+            files=FileLimits.parse(metadata["files"].split()) if "files" in metadata else FileLimits(),
             observe=_parse_flag("observe", metadata),
             admin=_parse_flag("admin", metadata),
         )
@@ -102,6 +107,7 @@ class Permissions:
             "from": " ".join(map(str, self.networks)) or None,
             "until": show_instant(self.until) if self.until is not None else None,
             "sessions": str(self.sessions) if self.sessions is not None else None,
+            "files": self.files.text or None,
             "observe": _YES if self.observe else None,
             "admin": _YES if self.admin else None,
         }
@@ -138,6 +144,8 @@ class Permissions:
             words.append("from " + " ".join(map(str, self.networks)))
         if self.sessions is not None:
             words.append(f"{self.sessions} session{'s' if self.sessions > 1 else ''}")
+        if self.files.text:
+            words.append(f"files {self.files.text}")
         if self.admin:
             words.append("admin")
         return ", ".join(words)

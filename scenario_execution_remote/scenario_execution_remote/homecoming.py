@@ -11,6 +11,7 @@ from typing import Any
 from .files.ledger import Ledger
 from .files.names import NameRefusedError
 from .files.receiving import BrokenTransferError, Receiver
+from .files.reporting import Reporter
 from .files.sending import Piece, cost_of
 from .mounts import OUTPUT, Line, Mounts, Tell
 from .protocol import messages, wire
@@ -45,8 +46,10 @@ class Homecoming:
         self._expected = 0  # all up to this number belong to what has ended
         self._finished = 0
         self._name = ""  # what is being received
+        self._end = 0  # of what has arrived of it
         self._is_dropped = False  # because it cannot be
         self._is_closed = False
+        self._reporter = Reporter(f"remote({origin}): results", tell)
         self.file_count = 0
         self.byte_count = 0
 
@@ -89,6 +92,7 @@ class Homecoming:
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
+        self._reporter.end()
         self._mounts.close()
         if self._finished < self._expected:
             at = f", {ascii(self._name)} among them" if self._name else ""
@@ -105,6 +109,7 @@ class Homecoming:
         """Take what the worker says about files."""
         if isinstance(message, messages.Collected):
             self._expected = max(self._expected, message.number)
+            self._reporter.expect(message.size_bytes)
             return
         if self._thread is None:
             self._thread = threading.Thread(target=self._receive, name=f"files from {self._origin}", daemon=True)
@@ -131,6 +136,8 @@ class Homecoming:
     def _deal_with(self, piece: Piece) -> None:
         if isinstance(piece, messages.Artifact):
             self._name, self._is_dropped = piece.name, False
+            self._end = 0
+            self._reporter.begin(piece.name)
         name, remark = self._name, None
         try:
             if isinstance(piece, messages.Artifact):
@@ -139,6 +146,10 @@ class Homecoming:
                 for receiver in self._receivers.values():
                     receiver.add(piece)
                 self.byte_count += len(piece.data)
+                if piece.offset > self._end:
+                    self._reporter.expect(self._end - piece.offset)  # holes were expected, and do not come
+                self._end = piece.offset + len(piece.data)
+                self._reporter.advance(len(piece.data))
             else:
                 for receiver in self._receivers.values():
                     remark = receiver.finish(piece) or remark
@@ -155,10 +166,15 @@ class Homecoming:
         is_last = isinstance(piece, messages.ArtifactEnd) or (
             isinstance(piece, messages.Artifact) and piece.kind != "file"
         )
+        is_file = isinstance(piece, messages.ArtifactEnd) and not self._is_dropped
+        if is_file:
+            self._reporter.finish()
+        if is_last and piece.number >= self._expected:
+            self._reporter.end()  # before the run goes on, and writes where the bar is
         with self._progress:
             if is_last:
                 self._finished, self._name = piece.number, ""
-                self.file_count += isinstance(piece, messages.ArtifactEnd) and not self._is_dropped
+                self.file_count += is_file
             self._progress.notify_all()
 
     def _receiver(self, mount: int) -> Receiver:

@@ -16,6 +16,7 @@ from .files.folder import Folder
 from .files.names import NameRefusedError
 from .files.outlet import Outlet
 from .files.pace import CHUNK_BYTES, COST_OF_ONE_BYTES
+from .files.reporting import Reporter
 from .files.selection import Selection
 from .files.sending import Piece, entry_of
 from .mounts import INPUT, Line, Mounts, Tell
@@ -52,12 +53,13 @@ class Inputs:
         self._numbers = itertools.count(1)
         self._offers = itertools.count(1)
         self._folders: dict[int, Folder] = {}
-        self._names: dict[int, tuple[int, str]] = {}  # entry -> mount and name
+        self._names: dict[int, tuple[int, str, int]] = {}  # entry -> mount, name and size
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._taken = threading.Condition()
         self._is_closed = False
         self._outlet = Outlet(self._send, self._wait_for)
+        self._reporter = Reporter(f"remote({origin}): inputs", tell)
         self.moved_s = 0.0
         self.file_count = 0
         self.byte_count = 0
@@ -79,6 +81,7 @@ class Inputs:
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
+        self._reporter.end()
         for folder in self._folders.values():
             folder.close()
 
@@ -131,7 +134,7 @@ class Inputs:
                     except (OSError, NameRefusedError) as error:
                         left.append(str(error))
                         continue
-                    self._names[number] = (mount, name)
+                    self._names[number] = (mount, name, look.size_bytes)
                     cost += COST_OF_ONE_BYTES
                     if cost >= CHUNK_BYTES:
                         self._post(messages.Offer(offer=offer, mount=mount, entries=batch, is_last=False))
@@ -143,14 +146,18 @@ class Inputs:
             self._tell("warning", f"remote({self._origin}): left behind of {path}: {'; '.join(left)}")
 
     def _send_contents(self, numbers: list[int]) -> None:
+        self._reporter.expect(sum(self._names[number][2] for number in numbers))
         for number in numbers:
-            mount, name = self._names[number]
+            mount, name, _ = self._names[number]
+            self._reporter.begin(name)
             try:
                 self._outlet.put_all_of(self._folders[mount], number, mount, name)
                 self.file_count += 1
+                self._reporter.finish()
             except (OSError, NameRefusedError):
                 pass  # the other side has been told, and says in the end what is missing there
         self._outlet.flush()
+        self._reporter.end()
 
     def _post(self, message: Any) -> None:
         self._go_on()
@@ -158,8 +165,10 @@ class Inputs:
 
     def _send(self, pieces: list[Piece]) -> None:
         self._go_on()
-        self.byte_count += sum(len(piece.data) for piece in pieces if isinstance(piece, messages.Chunk))
+        size_bytes = sum(len(piece.data) for piece in pieces if isinstance(piece, messages.Chunk))
+        self.byte_count += size_bytes
         self._link.post(wire.encode_all(pieces))
+        self._reporter.advance(size_bytes)
 
     def _wait_for(self, condition: Any) -> None:
         with self._taken:

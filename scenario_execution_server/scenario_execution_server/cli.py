@@ -16,6 +16,7 @@ import click
 
 from scenario_execution_keys.errors import KeysError
 from scenario_execution_keys.keypair import KeyPair
+from scenario_execution_keys.limits import FileLimits
 from scenario_execution_keys.paths import resolve_keys_dir
 from scenario_execution_keys.store import KeyStore
 from scenario_execution_server.audit_file import AuditFile, default_audit_path
@@ -142,12 +143,14 @@ def run(settings: ServerSettings) -> int:
         raise_descriptor_limit()
         watch = Watch(facts_of(settings, server_pair, storage.live), audit_file(settings, log))
         stack.callback(watch.close)
-        custody = stack.enter_context(contextlib.closing(Custody(storage, keeper_of(settings, storage), log, watch)))
         doors = stack.enter_context(Doors.open(settings, store, server_pair, log, watch))
         watch.facts["endpoints"] = [listener.description.rpartition(" (")[0] for listener in doors.listeners]
         if settings.exposed:
             event(log, logging.WARNING, "anybody who reaches this server can run programs as this user (--insecure)")
         announce(log, "listening on " + ", ".join(listener.description for listener in doors.listeners))
+        limits = FileLimits.parse(settings.file_limits.split())
+        custody = Custody(storage, keeper_of(settings, storage), log, watch, limits, store.command)
+        stack.callback(custody.close)
         open_control(watch, log)
         watch.started()
         readiness.announce()

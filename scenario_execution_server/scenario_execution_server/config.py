@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, get_args, get_type_hints
 
+from scenario_execution_keys.errors import PermissionValueError
+from scenario_execution_keys.limits import EXAMPLE, FileLimits
 from scenario_execution_server.errors import SettingsError
 
 DEFAULT_PORT = 7613  # the public prototype's port, which clients in the field use
@@ -173,6 +175,13 @@ class ServerSettings:
         Group.FILES,
         "MB",
     )
+    file_limits: str = _option(
+        # What fills no laboratory's disk by accident; and ten times the files of the largest recording that we know of.
+        "total=100G count=1000000 stored=10G",
+        "What a client may carry in one session and leave on the server, unless its key says otherwise.",
+        Group.FILES,
+        "LIMITS",
+    )
     audit_log: Path | None = _option(
         None,
         "File of the audit log: who did what, when. Default: audit.jsonl in the user's state folder.",
@@ -243,6 +252,10 @@ class ServerSettings:
             raise SettingsError(
                 f"{self.keep_limit_mb} MB are less than none", "Choose 0 or more", option="--keep-limit"
             )
+        try:
+            FileLimits.parse(self.file_limits.split())
+        except PermissionValueError as error:
+            raise SettingsError(error.what, f"Write for example: {EXAMPLE}", option="--file-limits") from None
         if self.ready_fd is not None and self.ready_fd < 0:
             raise SettingsError(
                 f"{self.ready_fd} is not a file descriptor", "Choose the number of an open one", option="--ready-fd"

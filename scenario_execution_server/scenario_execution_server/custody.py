@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
+from scenario_execution_keys.limits import FileLimits
 from scenario_execution_remote.protocol.messages import FileTerms
 from scenario_execution_server.journal import event
 from scenario_execution_server.keeper import Keeper, News
@@ -22,20 +24,39 @@ class Custody:
         keeper: Looks after kept results; None if none are kept.
         log: The server's log.
         watch: Is told as well.
+        defaults: What clients may carry whose keys say nothing about it.
+        command: Completes a command line so that it works on this server's key store.
     """
 
-    def __init__(self, storage: Storage, keeper: Keeper | None, log: logging.Logger, watch: Watch) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        keeper: Keeper | None,
+        log: logging.Logger,
+        watch: Watch,
+        defaults: FileLimits,
+        command: Callable[[str], str],
+    ) -> None:
         self._storage = storage
         self._keeper = keeper
         self._log = log
         self._watch = watch
+        self._defaults = defaults
+        self._command = command
         watch.kept_results = self.kept_results
 
     def terms_for(self, session: Any) -> FileTerms:
         """What the session's worker has to know."""
+        peer = session.peer
+        limits = peer.permissions.files.else_as(self._defaults)
+        if peer.key is None:
+            mend = "start the server with other --file-limits"
+        else:
+            mend = f"its operator may run: {self._command(f'se-server permit {peer.name}')} --files LIMIT"
         return FileTerms(
-            client=session.peer.name, session=session.name[:8],
-            folder=str(self._storage.folder_of(session.peer.owner)), keeps=self._keeper is not None,
+            client=peer.name, session=session.name[:8], folder=str(self._storage.folder_of(peer.owner)),
+            keeps=self._keeper is not None, total_bytes=limits.total, count=limits.count, rate_bytes_s=limits.rate,
+            stored_bytes=limits.stored, mend=mend,
         )  # fmt: skip
 
     def session_ended(self) -> None:

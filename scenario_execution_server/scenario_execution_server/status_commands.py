@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from scenario_execution_keys.store import KeyStore
+from scenario_execution_remote.files.quota import amount
 from scenario_execution_server.control import ask_all, runtime_folder
 from scenario_execution_server.errors import NoServerError
 from scenario_execution_server.journal import escaped
@@ -78,17 +79,9 @@ def _described(server: Mapping[str, Any]) -> str:
             escaped(f"  {session['session'][:8]}  {who}  {_span(session['age_s'])}  {worker}  {session['state']}")
         )
     for kept in server["folders_kept"]:
-        what = f"{kept['client']}, {_amount(kept['size_bytes'])}, {_span(kept['age_s'])} old"
+        what = f"{kept['client']}, {amount(kept['size_bytes'])}, {_span(kept['age_s'])} old"
         lines.append(escaped(f"  kept      {what}, until {kept['until']}: {kept['path']}"))
     return "\n".join(lines)
-
-
-def _amount(size_bytes: int) -> str:
-    """A size as people say it."""
-    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 1000)):
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:.1f} {unit}"
-    return f"{size_bytes} bytes"
 
 
 def _span(seconds: float) -> str:

@@ -25,6 +25,7 @@ FULL = {
     "from": "192.0.2.0/24 2001:db8::/32 127.0.0.1/32",
     "until": "2030-02-01T00:00:00Z",
     "sessions": "2",
+    "files": "total=20G count=1000 rate=50M stored=0",
     "admin": "yes",
 }
 
@@ -63,6 +64,15 @@ def test_what_is_written_is_read_back(metadata: dict[str, str]) -> None:
         ("until", "2030-02-01T00:00:00"),
         ("until", "2030-02-01"),
         ("until", "90d"),
+        ("files", ""),
+        ("files", "none"),
+        ("files", "total"),
+        ("files", "total=-1"),
+        ("files", "total=1g"),
+        ("files", "total=1 total=2"),
+        ("files", "count=1k"),
+        ("files", "rate=0"),
+        ("files", "speed=1M"),
         ("sessions", "0"),
         ("sessions", "-1"),
         ("sessions", "many"),

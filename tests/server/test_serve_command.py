@@ -64,6 +64,7 @@ VALUES: dict[str, tuple[str, object]] = {
     "files_dir": ("/srv/files", Path("/srv/files")),
     "keep_results_s": ("3600", 3600.0),
     "keep_limit_mb": ("500", 500),
+    "file_limits": ("total=1G", "total=1G"),
     "audit_log": ("/var/log/se/audit.jsonl", Path("/var/log/se/audit.jsonl")),
     "no_audit": ("1", True),
     "ready_fd": ("5", 5),

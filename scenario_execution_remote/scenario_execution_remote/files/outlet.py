@@ -9,6 +9,7 @@ from collections.abc import Callable
 from scenario_execution_remote.files.folder import Folder
 from scenario_execution_remote.files.names import NameRefusedError
 from scenario_execution_remote.files.pace import CHUNK_BYTES, Pace
+from scenario_execution_remote.files.quota import Quota, QuotaExceededError
 from scenario_execution_remote.files.sending import Piece, cost_of, nothing, pieces
 from scenario_execution_remote.protocol import messages
 
@@ -19,11 +20,21 @@ class Outlet:
     Args:
         send: Sends several pieces in one message.
         wait_for: Waits until a condition is true, which ``taken`` makes it.
+        quota: What may be sent; None for everything.
+        pause: Lets so many seconds pass.
     """
 
-    def __init__(self, send: Callable[[list[Piece]], None], wait_for: Callable[[Callable[[], bool]], object]) -> None:
+    def __init__(
+        self,
+        send: Callable[[list[Piece]], None],
+        wait_for: Callable[[Callable[[], bool]], object],
+        quota: Quota | None = None,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> None:
         self._send = send
         self._wait_for = wait_for
+        self._quota = quota or Quota()
+        self._pause = pause
         self._pace = Pace()
         self._declined: set[int] = set()
         self._batch: list[Piece] = []
@@ -51,6 +62,9 @@ class Outlet:
         """Send what was put."""
         if not self._batch:
             return
+        pause_s = self._quota.pause_s(self._batch_cost, time.monotonic())
+        if pause_s > 0.0:
+            self._pause(pause_s)
         self._wait_for(self._pace.may_send)
         batch, cost = self._batch, self._batch_cost
         self._batch, self._batch_cost = [], 0
@@ -76,17 +90,20 @@ class Outlet:
         Raises:
             NameRefusedError: it may not travel; the other side has been told.
             OSError: it cannot be read to its end; the other side has been told.
+            QuotaExceededError: it is more than may be sent; the other side has been told.
         """
         is_open, digest = False, None
         try:
             for piece in pieces(folder, number, mount, name):
                 if isinstance(piece, messages.Chunk) and number in self._declined:
                     continue
+                if isinstance(piece, messages.Artifact) and piece.kind == "file":
+                    self._quota.add(name, piece.size_bytes)
                 self.put(piece)
                 is_open = not isinstance(piece, messages.ArtifactEnd)
                 if isinstance(piece, messages.ArtifactEnd):
                     digest = piece.digest
-        except (OSError, NameRefusedError) as error:
+        except (OSError, NameRefusedError, QuotaExceededError) as error:
             text = str(error)
             self.put(
                 messages.ArtifactEnd(number=number, digest=b"", text=text) if is_open else nothing(number, mount, name)

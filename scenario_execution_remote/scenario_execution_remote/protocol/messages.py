@@ -344,12 +344,22 @@ class FileTerms:
         session: What the session is called in the log.
         folder: Absolute path of the folder on the server for what belongs to this client alone; it need not exist.
         keeps: Whether results that are not home when the session is over are kept there.
+        total_bytes: What the session may carry, both ways together; nil for any amount, as in all that follow.
+        count: How many files, likewise.
+        rate_bytes_s: How fast.
+        stored_bytes: What may lie in the folder, but for what is kept.
+        mend: What to do if that is not enough, as the end of a sentence.
     """
 
     client: str
     session: str
     folder: str
     keeps: bool
+    total_bytes: int | None
+    count: int | None
+    rate_bytes_s: int | None
+    stored_bytes: int | None
+    mend: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -542,9 +552,11 @@ class Registered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """All artifacts up to this number belong to what was said so far; said before the result of what has ended."""
+    """All artifacts up to this number belong to what was said so far; said before the result of what has ended.
+    ``size_bytes``: what those amount to that were not collected before."""
 
     number: int
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

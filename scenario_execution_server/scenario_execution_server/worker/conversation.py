@@ -117,6 +117,14 @@ class Conversation:
         """
         return bool(self._wait(lambda: condition() or None, timeout_s))
 
+    def pause(self, seconds: float) -> None:
+        """Let so much time pass, and go on listening meanwhile; from any thread.
+
+        Raises:
+            ConversationOver: the front hung up.
+        """
+        self._wait(lambda: None, seconds)
+
     def _wait(self, take: Callable[[], Any], timeout_s: float | None = None) -> Any:
         """What *take* finds, once it finds something; None if it takes longer than *timeout_s*."""
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s

@@ -12,6 +12,7 @@ from pathlib import Path
 from scenario_execution_remote.files.folder import Folder, Look
 from scenario_execution_remote.files.names import NameRefusedError
 from scenario_execution_remote.files.outlet import Outlet
+from scenario_execution_remote.files.quota import Quota, QuotaExceededError
 from scenario_execution_remote.files.sending import digest_of, is_settled, nothing
 from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker.conversation import Conversation, ConversationOver
@@ -38,14 +39,19 @@ class _Order:
     is_gone: bool = False
 
 
+def _key(order: _Order) -> tuple[int, str]:
+    return order.mount, order.name
+
+
 class Courier:
     """The files of one session on their way to its client, in one thread.
 
     Args:
         conversation: To the client.
+        quota: What may be sent.
     """
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Conversation, quota: Quota) -> None:
         self._conversation = conversation
         self._folders: dict[int, Folder] = {}
         self._known: dict[tuple[int, str], _Known] = {}
@@ -57,7 +63,8 @@ class Courier:
         self._is_over = False
         self._thread: threading.Thread | None = None
         self._is_incomplete = False  # something could not be read
-        self._outlet = Outlet(conversation.say_all, conversation.wait_for)
+        self._is_over_quota = False
+        self._outlet = Outlet(conversation.say_all, conversation.wait_for, quota, conversation.pause)
         conversation.divert({messages.Taken: self._outlet.taken, messages.Declined: self._outlet.declined})
 
     def watch(self, mount: int, path: Path) -> None:
@@ -79,7 +86,9 @@ class Courier:
             orders += self._changes(mount, folder, everything)
         if not orders:
             return
-        self._conversation.say(messages.Collected(number=self._last_number))
+        there = [known for order in orders if (known := self._known.get(_key(order))) is not None]
+        size_bytes = sum(known.look.size_bytes for known in there)
+        self._conversation.say(messages.Collected(number=self._last_number, size_bytes=size_bytes))
         with self._changed:
             self._orders.extend(orders)
             self._changed.notify_all()
@@ -112,7 +121,7 @@ class Courier:
 
     def _is_as_sent(self, order: _Order) -> bool:
         """Whether something that looks changed has the content that was sent."""
-        known = self._known.get((order.mount, order.name))
+        known = self._known.get(_key(order))
         if known is None or not known.digest:
             return False
         try:
@@ -182,7 +191,7 @@ class Courier:
         if order.is_gone:
             outlet.put(nothing(order.number, order.mount, order.name, "gone"))
             return
-        known = self._known.get((order.mount, order.name))
+        known = self._known.get(_key(order))
         try:
             if known is not None and known.digest and digest_of(folder, order.name) == known.digest:
                 outlet.put(nothing(order.number, order.mount, order.name))
@@ -191,6 +200,12 @@ class Courier:
             if digest is not None and known is not None:
                 known.digest = digest
                 self._is_incomplete = self._is_incomplete or not digest
+        except QuotaExceededError as error:
+            self._is_incomplete = True
+            if not self._is_over_quota:  # said of the first one: there may be ten thousand
+                self._is_over_quota = True
+                text = f"In the output folder {error}. It stays on the server, like all that is more."
+                self._conversation.say(messages.Log(level="error", text=text))
         except FileNotFoundError:
             pass  # it has gone since; the next look says so
         except (OSError, NameRefusedError) as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 from py_trees.common import Status
 
+from scenario_execution_remote.files.quota import Quota
 from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker import keeping
 from scenario_execution_server.worker.contents import Contents
@@ -34,13 +35,16 @@ class Files:
     def __init__(self, conversation: Conversation, folder: Path) -> None:
         self._conversation = conversation
         self._places = Places(folder)
-        self._staging = Staging(conversation.say, self._places, Contents(folder / "contents"))
-        self._courier = Courier(conversation)
+        self._quota = Quota()
+        self._staging = Staging(
+            conversation.say, self._places, Contents(folder / "contents"), self._quota, conversation.pause
+        )
+        self._courier = Courier(conversation, self._quota)
         conversation.translate(self._places.translated, self._places.told)
         self._is_copying = False
         self._folder = folder
         self._stands_for: dict[str, str] = {}
-        self.terms: messages.FileTerms | None = None  # what the front says about them
+        self._terms: messages.FileTerms | None = None
         self._waiting: deque[Any] = deque()  # calls that may need the inputs which are on their way
 
     def next_call(self, wait_s: float | None) -> Any:
@@ -60,6 +64,9 @@ class Files:
             if self._staging.is_awaiting and not isinstance(call, messages.FromFront):
                 self._waiting.append(call)
                 return None
+        if isinstance(call, messages.FileTerms):
+            self._agree(call)
+            return None
         if isinstance(call, messages.Mount):
             self._conversation.say(self._mount(call))
             return None
@@ -67,6 +74,12 @@ class Files:
             self._conversation.say(_answer(call.call, fault_from(self._staging.failure, "setup")))
             return None
         return call
+
+    def _agree(self, terms: messages.FileTerms) -> None:
+        self._terms = terms
+        self._quota.limit(
+            total_bytes=terms.total_bytes, count=terms.count, rate_bytes_s=terms.rate_bytes_s, mend=terms.mend
+        )
 
     def _mount(self, call: messages.Mount) -> messages.Result:
         """Make a folder that stands for one of the client's, if the server does not have the same."""
@@ -118,14 +131,15 @@ class Files:
 
     def _sign(self) -> None:
         """Write down whose results these are, for whoever finds the folder without us."""
-        if self.terms is not None and self.terms.keeps:
+        if self._terms is not None and self._terms.keeps:
             keeping.write_about(
                 self._folder,
                 {
-                    "client": self.terms.client, "session": self.terms.session, "stands_for": self._stands_for,
-                    "shelf": f"{self.terms.folder}/{keeping.RESULTS}",
+                    "client": self._terms.client, "session": self._terms.session, "stands_for": self._stands_for,
+                    "shelf": f"{self._terms.folder}/{keeping.RESULTS}",
                 },
             )  # fmt: skip
+
 
 def _answer(call: int, fault: messages.Fault | None, value: str = "") -> messages.Result:
     return messages.Result(call=call, status=None, stopped=False, feedback="", fault=fault, value=value, nodes=[])

@@ -69,9 +69,6 @@ def _carry_out_calls(conversation: Conversation, runner: Runner, outputs: Output
         if isinstance(call, messages.Permit):
             runner.permit = call
             continue
-        if isinstance(call, messages.FileTerms):
-            files.terms = call
-            continue
         results = [runner.carry_out(files.translated(call))] if call is not None else runner.go_on()
         deed = deeds.of(call, results) if call is not None else None
         if deed is not None:

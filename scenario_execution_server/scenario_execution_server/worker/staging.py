@@ -12,6 +12,7 @@ from typing import Any
 from scenario_execution_remote.files.ledger import SoleWriter
 from scenario_execution_remote.files.names import NameRefusedError
 from scenario_execution_remote.files.pace import CHUNK_BYTES
+from scenario_execution_remote.files.quota import Quota, QuotaExceededError
 from scenario_execution_remote.files.receiving import BrokenTransferError, Receiver
 from scenario_execution_remote.files.sending import cost_of
 from scenario_execution_remote.protocol import messages
@@ -47,12 +48,23 @@ class Staging:
         say: Sends messages to the client.
         places: Which folder stands for a mount.
         contents: The contents that are here.
+        quota: What may be sent.
+        pause: Lets so many seconds pass.
     """
 
-    def __init__(self, say: Callable[[Any], None], places: Places, contents: Contents) -> None:
+    def __init__(
+        self,
+        say: Callable[[Any], None],
+        places: Places,
+        contents: Contents,
+        quota: Quota,
+        pause: Callable[[float], object],
+    ) -> None:
         self._say = say
         self._places = places
         self._contents = contents
+        self._quota = quota
+        self._pause = pause
         self._receivers: dict[int, Receiver] = {}
         self._offers: dict[int, _Offer] = {}
         self._awaited: set[int] = set()
@@ -77,6 +89,9 @@ class Staging:
             self._consider(message)
         else:
             self._receive(message)
+            pause_s = self._quota.pause_s(cost_of(message), time.monotonic())
+            if pause_s > 0.0:
+                self._pause(pause_s)
             self._owed += cost_of(message)
             # No later than that: the client's window may be as small as one chunk.
             if self._owed >= CHUNK_BYTES or not any(offer.missing for offer in self._offers.values()):
@@ -99,7 +114,7 @@ class Staging:
                 self._attempt(offer, entry.name, lambda entry=entry: self._make(offer, entry))  # type: ignore[misc]
             elif entry.digest in offer.asked:
                 offer.missing[offer.asked[entry.digest]].append(entry)
-            elif not self._place(offer, entry):
+            elif not self._place(offer, entry) and self._is_within_quota(offer, entry):
                 offer.asked[entry.digest] = entry.number
                 offer.missing[entry.number] = [entry]
                 wanted.append(entry.number)
@@ -129,6 +144,15 @@ class Staging:
             del self._offers[number]
             self._awaited.discard(offer.mount)
             self._say(messages.Staged(offer=number, problems=offer.problems))
+
+    def _is_within_quota(self, offer: _Offer, entry: messages.Entry) -> bool:
+        try:
+            self._quota.add(entry.name, entry.size_bytes)
+        except QuotaExceededError as error:
+            offer.problems.append(f"not taken to the server: {error}")
+            self.failure = self.failure or StagingError(f"not taken to the server: {error}")
+            return False
+        return True
 
     # -- contents ----------------------------------------------------------------------------------
 

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much of files a session may carry: what is too much is refused, what is too fast waits. No I/O, no clock."""
+
+from __future__ import annotations
+
+_BURST_S = 1.0  # of the rate may pass at once: a result of a few kilobytes shall not wait
+
+
+class QuotaExceededError(Exception):
+    """A file is more than the session may carry; the sentence names what is used up and the next step."""
+
+
+def amount(size_bytes: int | float) -> str:
+    """A size as people say it."""
+    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 1000)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:.1f} {unit}"
+    return f"{size_bytes:.0f} bytes"
+
+
+class Quota:
+    """One session's, both ways together; without limits until :meth:`limit` sets some."""
+
+    def __init__(self) -> None:
+        self._total_bytes: int | None = None
+        self._count: int | None = None
+        self._rate_bytes_s: int | None = None
+        self._mend = ""
+        self._used_bytes = 0
+        self._used_count = 0
+        self._paid_until_s = float("-inf")
+
+    def limit(
+        self,
+        *,
+        total_bytes: int | None = None,
+        count: int | None = None,
+        rate_bytes_s: int | None = None,
+        mend: str = "",
+    ) -> None:
+        """From now on, these count, for what was carried before as well.
+
+        Args:
+            total_bytes: Of all files; None for any number.
+            count: Of files; None for any number.
+            rate_bytes_s: How fast; None for as fast as it goes.
+            mend: What to do about it, as the end of a sentence.
+        """
+        self._total_bytes = total_bytes
+        self._count = count
+        self._rate_bytes_s = rate_bytes_s
+        self._mend = mend
+
+    def add(self, name: str, size_bytes: int) -> None:
+        """A file is about to be carried.
+
+        Raises:
+            QuotaExceededError: it may not; then it does not count.
+        """
+        if self._count is not None and self._used_count >= self._count:
+            raise QuotaExceededError(
+                f"{ascii(name)} is one more than the {self._count} files that this session may carry{self._ending}"
+            )
+        if self._total_bytes is not None and self._used_bytes + size_bytes > self._total_bytes:
+            left = amount(self._total_bytes - self._used_bytes)
+            raise QuotaExceededError(
+                f"{ascii(name)} has {amount(size_bytes)}, and {left} are left of the {amount(self._total_bytes)} that "
+                f"this session may carry{self._ending}"
+            )
+        self._used_bytes += size_bytes
+        self._used_count += 1
+
+    def pause_s(self, size_bytes: int, now_s: float) -> float:
+        """Bytes are about to be carried: how long to wait before, in seconds."""
+        if self._rate_bytes_s is None:
+            return 0.0
+        self._paid_until_s = max(self._paid_until_s, now_s - _BURST_S) + size_bytes / self._rate_bytes_s
+        return max(0.0, self._paid_until_s - now_s)
+
+    @property
+    def _ending(self) -> str:
+        return f"; {self._mend}" if self._mend else ""
