@@ -132,6 +132,32 @@ def test_a_body_that_the_worker_does_not_understand_is_refused_there_and_the_ses
         assert client.bye().reason == "bye"
 
 
+@pytest.mark.parametrize("below", ["a\0b", "d/" * 101, "d/" * 100_000, "x" * 300, "../../../up"])
+@pytest.mark.parametrize("does_mount", [True, False])
+def test_a_path_that_cannot_be_made_costs_its_client_an_error_and_leaves_nothing_behind(
+    does_mount: bool, below: str, server: ServerProcess, owner: Identity, witness: RawClient
+) -> None:
+    with RawClient(server, owner) as client:
+        client.hello()
+        mount = messages.Mount(
+            call=0, mount=10**4000, path=f"/far/{below}" if does_mount else "/far", role="output", mode="copy",
+            marker="", content=b"", working_folder="",
+        )  # fmt: skip
+        client.data(wire.encode(mount))
+        assert (client.result(0).fault is not None) is does_mount
+        nowhere = messages.Directories(scenario_file=None, output=f"/far/{below}")
+        create = messages.Create(
+            call=1000, action=1, scenario=1, plugin=messages.Plugin(key="nothing"), init_arguments={}, name="x",
+            label=None, context=None, actor=None, directories=nowhere, debug=False,
+        )  # fmt: skip
+        client.data(wire.encode(create))
+        fault = client.result(1000).fault
+        assert fault is not None and fault.type_name == "UnknownActionError"
+        assert client.bye().reason == "bye"
+    server.wait_for_log("session ended")
+    assert not server.lines("could not be removed")
+
+
 def test_a_megabyte_of_random_frames_and_bodies_disturbs_nobody(
     server: ServerProcess, owner: Identity, witness: RawClient
 ) -> None:

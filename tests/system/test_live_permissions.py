@@ -94,6 +94,27 @@ def test_a_scenario_says_which_action_is_not_permitted_and_what_to_do(desk: Desk
     assert "se-server permit alice --no-observe" in outcome.output
 
 
+@pytest.mark.parametrize("role", ["input", "output"])
+def test_who_may_run_nothing_puts_nothing_on_the_servers_disk(role: str, desk: Desk) -> None:
+    desk.type("se-server", "permit", "alice", "--observe")
+    desk.server.wait_for_log("clients changed", "permitted=alice")
+    with RawClient(desk.server, desk.alice) as client:
+        client.hello()
+        mount = messages.Mount(
+            call=1, mount=1, path="/far/away", role=role, mode="copy", marker="", content=b"", working_folder="",
+        )  # fmt: skip
+        client.data(wire.encode(mount))
+        refused = client.result(1).fault
+        assert refused is not None and refused.type_name == "NotPermittedError"
+        assert refused.text == (
+            "the client alice may run no action on this server, and so has no files there. Ask its operator to run: "
+            f"se-server permit alice --no-observe --keys-dir {desk.owner.folder} --allow NAME"
+        )
+        (folder,) = desk.server.folders()
+        assert not [path for path in folder.rglob("*") if path.name in ("root", "far", "away")]
+        assert client.bye().reason == "bye"
+
+
 def test_a_version_1_client_is_held_to_the_same(desk: Desk) -> None:
     desk.type("se-server", "permit", "alice", "--allow", "log")
     desk.server.wait_for_log("clients changed", "permitted=alice")

@@ -17,6 +17,7 @@ from scenario_execution_server.worker.contents import Contents
 from scenario_execution_server.worker.conversation import Conversation
 from scenario_execution_server.worker.courier import Courier
 from scenario_execution_server.worker.faults import fault_from
+from scenario_execution_server.worker.permission import NOTHING, check_may_run_something
 from scenario_execution_server.worker.places import Places
 from scenario_execution_server.worker.staging import Staging
 
@@ -45,6 +46,7 @@ class Files:
         self._folder = folder
         self._stands_for: dict[str, str] = {}
         self._terms: messages.FileTerms | None = None
+        self.permit = NOTHING  # what the client may run, as the front said last: whoever may run nothing has no files
         self._waiting: deque[Any] = deque()  # calls that may need the inputs which are on their way
 
     def next_call(self, wait_s: float | None) -> Any:
@@ -84,6 +86,7 @@ class Files:
     def _mount(self, call: messages.Mount) -> messages.Result:
         """Make a folder that stands for one of the client's, if the server does not have the same."""
         try:
+            check_may_run_something(self.permit)
             place = self._places.mount(call)
             if place is None:
                 return _answer(call.call, None, "shared")

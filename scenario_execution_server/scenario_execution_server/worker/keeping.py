@@ -24,6 +24,8 @@ HOME = "home"  # everything in it is
 FOLDER_PREFIX = "session-"  # of the folders of sessions; what follows is unique
 OUTPUT_PREFIX = "output-"  # of the names that output directories of the client get there
 UNFINISHED_PREFIX = ".new-"  # of what is being put aside
+DEPTH_LIMIT = 100  # of folders that a client names; each is made, and nobody nests that deep by intention
+_SHOWN_CHARACTERS = 200  # a client may send megabytes
 _ABOUT_LIMIT_BYTES = 64 * 1024  # names and paths; an action may have written something else
 
 
@@ -107,16 +109,29 @@ def _put_aside(folder: Path) -> None:
     unfinished.rename(unfinished.with_name(f"{now:%Y%m%d-%H%M%S}-{folder.name.removeprefix(FOLDER_PREFIX)}"))
 
 
-def place_in(folder: Path, path: str) -> Path:
+def place_in(folder: Path, path: str, *, below: str = "root") -> Path:
     """Where the client's *path* lies in a session's folder: all of them lie to each other as on the client.
+
+    Args:
+        folder: The session's folder, or one that stands for a folder of the client.
+        path: Absolute, seen from there.
+        below: What lies between.
 
     Raises:
         OSError: it has no place.
     """
     parts = path.split("/")
     if not path.startswith("/") or ".." in parts or "\0" in path:
-        raise OSError(f"{ascii(path)} is no absolute path")
-    return folder.joinpath("root", *[part for part in parts if part not in ("", ".")])
+        raise OSError(f"{shown(path)} is no absolute path")
+    names = [part for part in parts if part not in ("", ".")]
+    if len(names) > DEPTH_LIMIT:
+        raise OSError(f"{shown(path)} lies more than {DEPTH_LIMIT} folders deep")
+    return folder.joinpath(below, *names)
+
+
+def shown(path: str) -> str:
+    """A path of a client in a sentence, harmlessly spelled."""
+    return ascii(path) if len(path) <= _SHOWN_CHARACTERS else f"{ascii(path[:_SHOWN_CHARACTERS])}..."
 
 
 def _outputs(folder: Path, about: dict[str, Any]) -> list[tuple[str, Path]]:
@@ -137,4 +152,7 @@ def _holds_something(place: Path) -> bool:
     if place.is_symlink() or not place.is_dir():
         return False
     failures: list[OSError] = []
-    return any(files for _, _, files in os.walk(place, onerror=failures.append)) or bool(failures)
+    try:
+        return any(files for _, _, files in os.walk(place, onerror=failures.append)) or bool(failures)
+    except RecursionError:  # deeper than anybody can look; before Python 3.12 that is not much
+        return True

@@ -67,7 +67,7 @@ def _carry_out_calls(conversation: Conversation, runner: Runner, outputs: Output
         if isinstance(call, messages.EndSession):
             return call.reason in _REASONS_TO_STAY
         if isinstance(call, messages.Permit):
-            runner.permit = call
+            runner.permit = files.permit = call
             continue
         results = [runner.carry_out(files.translated(call))] if call is not None else runner.go_on()
         deed = deeds.of(call, results) if call is not None else None

@@ -27,3 +27,16 @@ def check_permitted(action: str, permit: messages.Permit) -> None:
             f"the client {permit.client} may not run the action {action!r} on this server. "
             f"Ask its operator to run: {permit.mend} {shlex.quote(action)}"
         )
+
+
+def check_may_run_something(permit: messages.Permit) -> None:
+    """Let a client pass whose actions may need folders and files here; one that may only look has no use for them.
+
+    Raises:
+        NotPermittedError: It may run nothing; names the client and the command that permits something.
+    """
+    if not permit.actions:
+        raise NotPermittedError(
+            f"the client {permit.client} may run no action on this server, and so has no files there. "
+            f"Ask its operator to run: {permit.mend} NAME"
+        )

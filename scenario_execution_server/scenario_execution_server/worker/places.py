@@ -116,10 +116,10 @@ class Places:
             return path
         for there, place in self._mounts.items():
             if path == there or path.startswith(there.rstrip("/") + "/"):
-                below = [part for part in path[len(there) :].split("/") if part not in ("", ".")]
-                if ".." in below:
+                try:
+                    found = place_in(place, path[len(there.rstrip("/")) :] or "/", below="")
+                except OSError:  # it has no place
                     continue
-                found = place.joinpath(*below)
                 with suppress(OSError):  # whoever wants to write there hears of it
                     found.mkdir(parents=True, exist_ok=True)
                 return str(found)
