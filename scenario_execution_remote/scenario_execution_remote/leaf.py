@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import py_trees
@@ -436,11 +437,14 @@ class _QuietLogger:
 
 def stand_in_for(local: Any, settings: RemoteSettings) -> RemoteNode:
     """The remote node for *local*, under a class that displays and logs cannot tell from the action's own."""
-    cls = type(local)
-    base = RemoteSubtree if isinstance(local, BaseActionSubtree) else RemoteAction
+    return _class_like(type(local))(local, settings)  # type: ignore[arg-type]  # classes are hashable
+
+
+@functools.cache  # one for all actions of a kind: Python's caches go by class, and a thousand classes overflow them
+def _class_like(cls: type) -> Callable[[Any, RemoteSettings], RemoteNode]:
+    base = RemoteSubtree if issubclass(cls, BaseActionSubtree) else RemoteAction
     members = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    node: RemoteNode = type(cls.__name__, (base,), members)(local, settings)
-    return node
+    return type(cls.__name__, (base,), members)
 
 
 def _directories() -> messages.Directories:

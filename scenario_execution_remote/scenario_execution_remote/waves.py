@@ -8,6 +8,7 @@ costs one round trip for all.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -38,13 +39,17 @@ class Tick:
     def __init__(self, number: int, pending: Pending, actions: Sequence[int]) -> None:
         self.number = number
         self.pending = pending
-        self._places = {action: place for place, action in enumerate(actions)}
+        self._actions = actions
+        self._have_all_stayed = False  # the usual answer, after which nobody's place has to be looked up
 
     def has_left_running(self, action: int) -> bool:
         """Whether the answer is here and says that *action* stayed RUNNING."""
+        if self._have_all_stayed:
+            return True
         answer = self.pending.result
         if isinstance(answer, messages.Ticked):
-            return self._places[action] < answer.running
+            self._have_all_stayed = answer.running == len(self._actions)
+            return self._have_all_stayed or self._places[action] < answer.running
         return answer is not None and answer.fault is None and answer.status == "RUNNING"
 
     def has_missed(self, action: int) -> bool:
@@ -59,6 +64,10 @@ class Tick:
             return answer.result if self._places[action] == answer.running else None
         return answer
 
+    @functools.cached_property
+    def _places(self) -> dict[int, int]:
+        return {action: place for place, action in enumerate(self._actions)}
+
 
 class Waves:
     """The order in which the remote actions of one server are ticked, learnt from the tick before.
@@ -70,17 +79,31 @@ class Waves:
     def __init__(self, send: Callable[[list[int]], Pending]) -> None:
         self._send = send
         self._tick = -1
-        self._this: list[Member] = []  # in the order in which they were ticked
-        self._last: list[Member] = []
+        self._last: list[Member] = []  # in the order in which they were ticked
         self._places: dict[int, int] = {}  # in _last
+        self._same_count = 0  # so many have come in this tick as they did in the last one
+        self._this: list[Member] | None = None  # the order in this tick, once it is another one than that of the last
 
     def enter(self, member: Member, tick: int) -> None:
         """*member* is being ticked, in the tree's tick number *tick*."""
         if tick != self._tick:
             self._tick = tick
-            self._last, self._this = self._this, []
-            self._places = {one.number: place for place, one in enumerate(self._last)}
+            self._begin_order()
+        if self._this is None:
+            place = self._same_count
+            if place < len(self._last) and self._last[place] is member:
+                self._same_count = place + 1  # all there is to do while the tree stays as it is
+                return
+            self._this = self._last[:place]
         self._this.append(member)
+
+    def _begin_order(self) -> None:
+        if self._this is None and self._same_count < len(self._last):
+            self._this = self._last[: self._same_count]  # those behind were not ticked any more
+        if self._this is not None:
+            self._last, self._this = self._this, None
+            self._places = {one.number: place for place, one in enumerate(self._last)}
+        self._same_count = 0
 
     def begin(self, member: Member) -> Tick:
         """Tick *member*, and with it all that will come after it in this tick of the tree."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import math
+import operator
 import re
 import types
 import typing
@@ -284,14 +285,26 @@ def _checker(hint: Any) -> _Check:
         check = _checker(inner)
         return lambda value: None if value is None else check(value)
     if origin is list:
-        check_item = _checker(arguments[0])
-        return lambda value: [check_item(item) for item in _exactly(list)(value)]
+        is_list, check_item, taken = _exactly(list), _checker(arguments[0]), _taken_as_is(arguments[0])
+        # numbers of actions, by the hundred in every tick: their types are looked at in one go
+        return lambda value: (
+            value if taken.issuperset(map(type, is_list(value))) else [check_item(item) for item in value]
+        )
     if origin is dict:
         check_key, check_value = _checker(arguments[0]), _checker(arguments[1])
         return lambda value: {check_key(key): check_value(item) for key, item in _exactly(dict)(value).items()}
     if is_dataclass(hint):
         return _Shape(typing.cast(type, hint)).build
     return _finite if hint is float else _exactly(hint)
+
+
+def _taken_as_is(hint: Any) -> frozenset[type]:
+    """The types whose values, of whatever size, are right for *hint* without a further look."""
+    if hint in (int, str, bytes, bool, types.NoneType):
+        return frozenset((hint,))
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return frozenset().union(*map(_taken_as_is, typing.get_args(hint)))
+    return frozenset()
 
 
 def _exactly(kind: type) -> _Check:
@@ -318,12 +331,17 @@ class _Shape:
         hints = typing.get_type_hints(cls)
         self.cls = cls
         self.names = [field.name for field in fields(cls)]
-        self.checks = [_checker(hints[name]) for name in self.names]
-        self.nested = [_shape_within(hints[name]) for name in self.names]
+        self._fields = [(name, _taken_as_is(hints[name]), _checker(hints[name])) for name in self.names]
+        self._nested = [_shape_within(hints[name]) for name in self.names]
+        # Most messages have nothing nested in them; of one field alone this would not make a tuple.
+        is_flat = len(self.names) > 1 and not any(self._nested)
+        self._get_all = operator.attrgetter(*self.names) if is_flat else None
 
     def flatten(self, value: Any) -> list[Any]:
+        if self._get_all is not None:
+            return list(self._get_all(value))
         flat = []
-        for name, shape in zip(self.names, self.nested, strict=True):
+        for name, shape in zip(self.names, self._nested, strict=True):
             item = getattr(value, name)
             if shape is None or item is None:
                 flat.append(item)
@@ -335,7 +353,10 @@ class _Shape:
         if type(items) is not list or len(items) != len(self.names):
             raise WireError(f"{self.cls.__name__} takes a list of {len(self.names)} fields")
         built = {}
-        for name, check, item in zip(self.names, self.checks, items, strict=True):
+        for (name, taken, check), item in zip(self._fields, items, strict=True):
+            if type(item) in taken:
+                built[name] = item
+                continue
             try:
                 built[name] = check(item)
             except WireError as error:
@@ -435,7 +456,8 @@ def decode(body: bytes | memoryview, accepted: frozenset[type], *, plain: bool =
                 raise WireError(f"message {number} does not belong here")
             reader.finish()
             _refuse_timestamps(body, items)
-            decoded.append(_SHAPES[number].build(items[1:]))
+            del items[0]
+            decoded.append(_SHAPES[number].build(items))
             complete_bytes = unpacker.tell()
         if complete_bytes != len(body):
             raise WireError("the last message is cut off")

@@ -82,6 +82,8 @@ class Runner:
         self._conversation = conversation
         self._handles = handles
         self._actions: dict[int, Hosted] = {}
+        self._classes: dict[type, type] = {}  # an action's class -> the one like it that reports feedback
+        self._numbers: dict[int, int] = {}  # id of an instance -> its action
         self._scenarios: dict[int, Scenario] = {}
         self._places: dict[int, Scenario] = {}  # action -> the scenario it belongs to
         self._processes: dict[int, Any] = {}  # token -> what an action has put into a process registry
@@ -180,13 +182,14 @@ class Runner:
         check_permitted(call.plugin.key, self.permit)  # first: to import a class is to run its code
         configure(call.directories)
         cls = find_action(call.plugin)
-        instance = _report_feedback(cls, lambda text: self._feedback_changed(call.action, text))(**call.init_arguments)
+        instance = self._reporting(cls)(**call.init_arguments)
         model = ModelStandIn(call.label, call.context, call.actor)
         logger = RecordingLogger(self._conversation, call.debug)
         instance._set_base_properities(call.name, model, logger)
         if isinstance(instance, BaseActionSubtree) and hasattr(instance, "create_subtree"):
             instance.create_subtree()
         self._actions[call.action] = Hosted(instance=instance, model=model, scenario=call.scenario, logger=logger)
+        self._numbers[id(instance)] = call.action
         return None, False
 
     def _set_up(self, call: messages.Setup) -> tuple[None, bool]:
@@ -291,7 +294,7 @@ class Runner:
         for number in numbers:
             self._log_fault(self._do(messages.Shutdown(call=0, action=number)))
             self._standing.drop(number)
-            del self._actions[number], self._places[number]
+            del self._numbers[id(self._actions[number].instance)], self._actions[number], self._places[number]
         await_futures()
         self._scenarios.pop(scenario, None)
 
@@ -306,8 +309,15 @@ class Runner:
         if now_s is not None:
             scenario.clock.now_s = now_s
 
-    def _feedback_changed(self, action: int, text: str) -> None:
-        if self._in_call == action and threading.get_ident() == self._main_thread:
+    def _reporting(self, cls: type) -> type:
+        """The class like *cls* that reports its feedback; one for all instances, as Python's caches go by class."""
+        if cls not in self._classes:
+            self._classes[cls] = _report_feedback(cls, self._feedback_changed)
+        return self._classes[cls]
+
+    def _feedback_changed(self, instance: object, text: str) -> None:
+        action = self._numbers.get(id(instance))
+        if action is None or (self._in_call == action and threading.get_ident() == self._main_thread):
             return  # the result of the running call carries it
         self._conversation.say(messages.Feedback(action=action, text=text))
 
@@ -400,7 +410,7 @@ def mirror_registrations(actions: Callable[[], dict[int, Any]], conversation: Co
     py_trees.blackboard.Client.register_key = register_key  # type: ignore[method-assign]
 
 
-def _report_feedback(cls: type, changed: Callable[[str], None]) -> type:
+def _report_feedback(cls: type, changed: Callable[[object, str], None]) -> type:
     """A class like *cls* that reports each assignment to ``feedback_message``, which threads may do between ticks."""
 
     def get(self: Any) -> Any:
@@ -409,7 +419,7 @@ def _report_feedback(cls: type, changed: Callable[[str], None]) -> type:
     def assign(self: Any, value: Any) -> None:
         if value != self.__dict__.get("feedback_message"):
             self.__dict__["feedback_message"] = value
-            changed(str(value)[:_FEEDBACK_CHARACTERS])
+            changed(self, str(value)[:_FEEDBACK_CHARACTERS])
 
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
     return type(cls.__name__, (cls,), names | {"feedback_message": property(get, assign)})
