@@ -21,6 +21,7 @@ from .homecoming import Homecoming
 from .inputs import Inputs
 from .link import Link, Pending
 from .mounts import Mounts
+from .processes import RemoteProcess
 from .protocol import messages, wire
 from .protocol.values import Reference
 from .security import security_for
@@ -211,39 +212,3 @@ class RemoteSession:
     def foreign(value: object) -> object:
         """Variables travel by name."""
         return Reference(value.ref) if isinstance(value, VariableReference) else value
-
-
-class RemoteProcess:
-    """A process that a remote action has registered, as ``process_log_check`` wants to see it.
-
-    Attributes:
-        session: Where it runs.
-        token: Its name there.
-    """
-
-    def __init__(self, session: RemoteSession, token: int) -> None:
-        self.session = session
-        self.token = token
-        self._last: dict[str, Any] = {}
-        self._pending: dict[str, Pending] = {}
-
-    def get_output_snapshot(self) -> list[str]:
-        """The lines captured so far; those known before if the worker does not answer within this tick's waiting."""
-        lines: list[str] = self._ask(messages.Question.PROCESS_OUTPUT.value, [])
-        return lines
-
-    def is_output_complete(self) -> bool:
-        """Whether the process has ended and all of its output is captured."""
-        return bool(self._ask(messages.Question.PROCESS_COMPLETE.value, False))
-
-    def _ask(self, question: str, unknown: Any) -> Any:
-        link = self.session.link
-        pending = self._pending.get(question)
-        if pending is None:
-            query = messages.Query(call=link.next_number(), token=self.token, question=question)
-            pending = self._pending[question] = self.session.call(query)
-        if pending.wait(self.session.patience_s()):
-            self._pending.pop(question, None)  # several threads may have waited for it, one for each server that asks
-            if isinstance(pending.result, messages.Result) and pending.result.fault is None:
-                self._last[question] = pending.result.value
-        return self._last.get(question, unknown)

@@ -13,6 +13,7 @@ from scenario_execution.model.types import VariableReference
 from scenario_execution.simulation import Clock
 from scenario_execution.utils.logging import BaseLogger
 
+from scenario_execution_remote.completeness import Completeness
 from scenario_execution_remote.protocol import messages
 from scenario_execution_remote.protocol.values import Reference
 from scenario_execution_server.worker.conversation import Conversation
@@ -141,15 +142,19 @@ class DistantProcess:
     def __init__(self, conversation: Conversation, token: int) -> None:
         self._conversation = conversation
         self._token = token
+        self._completeness = Completeness()
 
     def get_output_snapshot(self) -> list[str]:
         """The lines captured so far."""
+        had_ended = self._completeness.has_ended
         lines: list[str] = self._conversation.ask(messages.Question.PROCESS_OUTPUT, str(self._token))
+        self._completeness.seen(had_ended=had_ended)
         return lines
 
     def is_output_complete(self) -> bool:
-        """Whether the process has ended and all of its output is captured."""
-        return bool(self._conversation.ask(messages.Question.PROCESS_COMPLETE, str(self._token)))
+        """Whether the process has ended and all of its output has been seen here."""
+        has_ended = bool(self._conversation.ask(messages.Question.PROCESS_COMPLETE, str(self._token)))
+        return self._completeness.told(has_ended)
 
 
 class ScenarioClock(Clock):
