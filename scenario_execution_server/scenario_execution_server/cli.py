@@ -22,7 +22,7 @@ from scenario_execution_keys.store import KeyStore
 from scenario_execution_server.audit_file import AuditFile, default_audit_path
 from scenario_execution_server.config import LOG_LEVELS, Group, Option, ServerSettings, options
 from scenario_execution_server.control import ControlSocket, runtime_folder
-from scenario_execution_server.custody import Custody
+from scenario_execution_server.custody import CacheLimits, Custody
 from scenario_execution_server.doors import Doors, raise_descriptor_limit
 from scenario_execution_server.errors import ControlError, FilesDirError, ServerError, SettingsError, WorkersError
 from scenario_execution_server.front import Front
@@ -149,7 +149,8 @@ def run(settings: ServerSettings) -> int:
             event(log, logging.WARNING, "anybody who reaches this server can run programs as this user (--insecure)")
         announce(log, "listening on " + ", ".join(listener.description for listener in doors.listeners))
         limits = FileLimits.parse(settings.file_limits.split())
-        custody = Custody(storage, keeper_of(settings, storage), log, watch, limits, store.command)
+        cache = CacheLimits(limit_bytes=settings.cache_limit_mb * 10**6, age_s=settings.cache_age_s)
+        custody = Custody(storage, keeper_of(settings, storage), log, watch, limits, cache, store.command)
         stack.callback(custody.close)
         open_control(watch, log)
         watch.started()

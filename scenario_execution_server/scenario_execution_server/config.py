@@ -182,6 +182,19 @@ class ServerSettings:
         Group.FILES,
         "LIMITS",
     )
+    cache_limit_mb: int = _option(
+        5_000,  # a few maps, models and recordings, and half of what may be kept of results
+        "How much of what clients have sent is kept, each client's apart from the others', so that it need not be sent "
+        "again; of all together, the longest unused goes first; 0 keeps nothing.",
+        Group.FILES,
+        "MB",
+    )
+    cache_age_s: float = _option(
+        2592000.0,  # thirty days: what is used once a month is worth keeping
+        "How long of that is kept what nobody uses.",
+        Group.FILES,
+        "SECONDS",
+    )
     audit_log: Path | None = _option(
         None,
         "File of the audit log: who did what, when. Default: audit.jsonl in the user's state folder.",
@@ -237,8 +250,8 @@ class ServerSettings:
                 "Choose 0600 for this user alone, or 0660 for its group as well",
                 option="--socket-mode",
             )
-        spans = (("watchdog_s", 0.1), ("connect_timeout_s", 0.0), ("shutdown_timeout_s", 0.0), ("keep_results_s", 0.0))
-        for name, least in spans:
+        spans = ("connect_timeout_s", "shutdown_timeout_s", "keep_results_s", "cache_age_s")
+        for name, least in (("watchdog_s", 0.1), *((span, 0.0) for span in spans)):
             seconds = getattr(self, name)
             if not math.isfinite(seconds) or seconds < least:
                 raise SettingsError(
@@ -248,10 +261,10 @@ class ServerSettings:
                 )
         if self.max_sessions < 1:
             raise SettingsError(f"{self.max_sessions} sessions are none", "Choose 1 or more", option="--max-sessions")
-        if self.keep_limit_mb < 0:
-            raise SettingsError(
-                f"{self.keep_limit_mb} MB are less than none", "Choose 0 or more", option="--keep-limit"
-            )
+        for name in ("keep_limit_mb", "cache_limit_mb"):
+            megabytes = getattr(self, name)
+            if megabytes < 0:
+                raise SettingsError(f"{megabytes} MB are less than none", "Choose 0 or more", option=flag_of(name))
         try:
             FileLimits.parse(self.file_limits.split())
         except PermissionValueError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -14,6 +15,14 @@ from scenario_execution_server.journal import event
 from scenario_execution_server.keeper import Keeper, News
 from scenario_execution_server.storage import Storage
 from scenario_execution_server.watch import Watch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheLimits:
+    """How much of what clients have sent is kept, of all together, and for how long what nobody uses."""
+
+    limit_bytes: int
+    age_s: float
 
 
 class Custody:
@@ -35,9 +44,11 @@ class Custody:
         log: logging.Logger,
         watch: Watch,
         defaults: FileLimits,
+        cache: CacheLimits,
         command: Callable[[str], str],
     ) -> None:
         self._storage = storage
+        self._cache = cache
         self._keeper = keeper
         self._log = log
         self._watch = watch
@@ -57,6 +68,7 @@ class Custody:
             client=peer.name, session=session.name[:8], folder=str(self._storage.folder_of(peer.owner)),
             keeps=self._keeper is not None, total_bytes=limits.total, count=limits.count, rate_bytes_s=limits.rate,
             stored_bytes=limits.stored, mend=mend,
+            cache_limit_bytes=self._cache.limit_bytes, cache_age_s=self._cache.age_s,
         )  # fmt: skip
 
     def session_ended(self) -> None:

@@ -65,6 +65,8 @@ VALUES: dict[str, tuple[str, object]] = {
     "keep_results_s": ("3600", 3600.0),
     "keep_limit_mb": ("500", 500),
     "file_limits": ("total=1G", "total=1G"),
+    "cache_limit_mb": ("100", 100),
+    "cache_age_s": ("60", 60.0),
     "audit_log": ("/var/log/se/audit.jsonl", Path("/var/log/se/audit.jsonl")),
     "no_audit": ("1", True),
     "ready_fd": ("5", 5),

@@ -21,6 +21,7 @@ class Proxy:
     def __init__(self, port: int) -> None:
         self._target = ("127.0.0.1", port)
         self.connection_count = 0
+        self.byte_count = 0  # both ways
         self._lock = threading.Lock()
         self._peers: dict[socket.socket, socket.socket] = {}
         self._is_frozen = False
@@ -118,6 +119,7 @@ class Proxy:
             data = end.recv(CHUNK_BYTES)
             if data:
                 self._peers[end].sendall(data)
+                self.byte_count += len(data)
                 return
         except OSError:
             pass

@@ -6,12 +6,19 @@ Client and server are on one machine here; `files: "copy"` keeps them apart.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
+from scenario_execution_remote.files.folder import Folder
+from scenario_execution_remote.files.sending import digest_of
+from tests.support.proxy import Proxy
 from tests.support.servers import BRISK, CURVE, Identity, ServerProcess
+from tests.support.waiting import wait_until
 from tests.system.conftest import Run, Serve, Start
 from tests.system.test_results_come_home import quoted, whole
 
@@ -78,4 +85,99 @@ def test_keys_never_travel(serve: Serve, start: Start, owner: Identity, tmp_path
     action = code(server.endpoint, "import os; assert sorted(os.listdir()) == ['output.txt', 'plain', 'test.osc']")
     who = Identity(folder=store, pair=owner.pair, server_key=owner.server_key)
     outcome = start(whole(action), whole=True, who=who).finish()
+    assert outcome.code == 0, outcome.output
+
+
+def test_what_the_server_has_is_not_sent_again_by_any_client_of_the_same_key(
+    server: ServerProcess, start: Start, guest: Identity, tmp_path: Path
+) -> None:
+    content = os.urandom(3 << 20)
+    sent = []
+    for number, who in enumerate((None, None, guest), 1):
+        (tmp_path / f"client-{number}").mkdir()
+        (tmp_path / f"client-{number}" / f"map{number}").write_bytes(content)
+        with Proxy(server.port) as proxy:
+            action = code(proxy.endpoint, f"assert len(open('map{number}', 'rb').read()) == {3 << 20}")
+            outcome = start(whole(action), whole=True, **({} if who is None else {"who": who})).finish()
+            sent.append(proxy.byte_count)
+        assert outcome.code == 0, outcome.output
+    assert sent[0] > 3 << 20 and sent[1] < 100_000 and sent[2] > 3 << 20
+
+
+def test_ten_thousand_small_files_are_there(server: ServerProcess, run: Run, beside: Path) -> None:
+    (beside / "many").mkdir()
+    for number in range(10_000):
+        (beside / "many" / str(number)).write_text(str(number))
+    action = code(server.endpoint, "assert all(open(f'many/{n}').read() == str(n) for n in range(10000))")
+    outcome = run(whole(action), whole=True)
+    assert outcome.code == 0, outcome.output
+
+
+def test_a_set_up_waits_for_inputs_as_long_as_they_move(server: ServerProcess, run: Run, beside: Path) -> None:
+    with (beside / "big").open("wb") as file:
+        for _ in range(256):
+            file.write(os.urandom(1 << 20))
+    action = code(
+        server.endpoint, "import os; assert os.path.getsize('big') == 256 << 20", more=", setup_timeout: 2s"
+    )
+    outcome = run(whole(action), whole=True)
+    assert outcome.code == 0, outcome.output
+
+
+@pytest.mark.parametrize("part", ["client", "worker"])
+def test_an_upload_that_is_killed_leaves_nothing_half_written_and_the_next_one_goes_on_from_there(
+    part: str, serve: Serve, start: Start, owner: Identity, tmp_path: Path
+) -> None:
+    server = serve(*CURVE, *BRISK)
+    (tmp_path / "client-1").mkdir()
+    contents = {f"part{n}": os.urandom(16 << 20) for n in range(8)}
+    for folder in ("client-1", "client-2"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for name, content in contents.items():
+            (tmp_path / folder / name).write_bytes(content)
+    action = code(server.endpoint, "assert all(len(open(f'part{n}', 'rb').read()) == 16 << 20 for n in range(8))")
+    first = start(whole(action), whole=True)
+    whole_ones: list[Path] = []
+
+    def has_some() -> bool:
+        found = (path for path in server.state.rglob("contents/*") if len(path.name) == 64)
+        whole_ones[:] = [path for path in found if path.stat().st_size == 16 << 20]
+        return len(whole_ones) >= 2
+
+    wait_until(has_some, 30.0)
+    if part == "client":
+        first.signal(signal.SIGKILL)
+        first.finish()
+    else:
+        os.kill(server.named("se-worker")[0].pid, signal.SIGKILL)
+        assert first.finish().code == 1
+    server.wait_idle(30.0)
+    for path in server.state.rglob("contents/*"):
+        folder = Folder(path.parent)
+        assert path.name.startswith(".scenario-remote-") or digest_of(folder, path.name).hex() == path.name
+        folder.close()
+    with Proxy(server.port) as proxy:
+        outcome = start(whole(action.replace(server.endpoint, proxy.endpoint)), whole=True).finish()
+        assert outcome.code == 0, outcome.output
+        assert proxy.byte_count < (8 - len(whole_ones) + 1) * (16 << 20)
+
+
+def test_an_upload_goes_on_where_a_broken_connection_left_it(server: ServerProcess, start: Start, beside: Path) -> None:
+    content = os.urandom(96 << 20)
+    (beside / "big").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    with Proxy(server.port) as proxy:
+        action = code(
+            proxy.endpoint,
+            f"import hashlib; assert hashlib.sha256(open('big', 'rb').read()).hexdigest() == '{digest}'",
+            more=", heartbeat_failure_timeout: 10s, setup_timeout: 10s",
+        )
+        client = start(whole(action), whole=True)
+        for part in range(1, 4):
+            wait_until(lambda part=part: proxy.byte_count > part * (16 << 20), 30.0)
+            before = proxy.connection_count
+            proxy.cut()
+            proxy.restore()
+            wait_until(lambda before=before: proxy.connection_count > before)
+        outcome = client.finish()
     assert outcome.code == 0, outcome.output

@@ -17,6 +17,7 @@ from scenario_execution_remote.files.pace import CHUNK_BYTES
 from scenario_execution_remote.files.sending import Digest, digest_of, extents
 from scenario_execution_remote.protocol import messages
 
+_LARGEST = 2**63 - 1  # of a size in bytes and of a time in nanoseconds, for every system call that takes one
 _MODE_BITS = 0o777  # not set-uid, set-gid and sticky: those are not for another machine to hand out
 
 
@@ -171,8 +172,8 @@ class Receiver:
     # -- the kinds ---------------------------------------------------------------------------------
 
     def _begin_file(self, artifact: messages.Artifact) -> None:
-        if artifact.size_bytes < 0:
-            raise BrokenTransferError("a file has a negative size")
+        if not 0 <= artifact.size_bytes <= _LARGEST or not -_LARGEST <= artifact.mtime_ns <= _LARGEST:
+            raise BrokenTransferError("a file has a size or a time that no file has")
         own_name = f"{OWN_PREFIX}{secrets.token_hex(8)}"
         with self._folder.parent_of(artifact.name, make=True) as (parent, _):
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -349,6 +349,8 @@ class FileTerms:
         rate_bytes_s: How fast.
         stored_bytes: What may lie in the folder, but for what is kept.
         mend: What to do if that is not enough, as the end of a sentence.
+        cache_limit_bytes: How much of what clients have sent is kept for their next sessions, of all together.
+        cache_age_s: How long what is not used is kept.
     """
 
     client: str
@@ -360,6 +362,8 @@ class FileTerms:
     rate_bytes_s: int | None
     stored_bytes: int | None
     mend: str
+    cache_limit_bytes: int
+    cache_age_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

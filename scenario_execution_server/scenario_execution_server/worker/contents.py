@@ -15,6 +15,7 @@ from scenario_execution_remote.files.ledger import SoleWriter
 from scenario_execution_remote.files.receiving import Receiver
 from scenario_execution_remote.files.sending import DIGEST_BYTES, digest_of_open
 from scenario_execution_remote.protocol import messages
+from scenario_execution_server.worker.cache import Cache
 
 _INCOMING = "incoming"  # the name of what has no digest yet; it never gets it
 
@@ -31,9 +32,14 @@ class Contents:
 
     def __init__(self, private: Path) -> None:
         self._private = private
+        self._cache: Cache | None = None
         self._receiver: Receiver | None = None
         self._receivers: dict[Path, Receiver] = {}
         self._verified: set[bytes] = set()
+
+    def use(self, cache: Cache) -> None:
+        """From now on, use what is in this cache, and add to it what it has room for."""
+        self._cache = cache
 
     def open(self, digest: bytes, go_on: Callable[[], None]) -> int | None:
         """A descriptor of the content with this digest, for reading; None if it is not here.
@@ -46,6 +52,8 @@ class Contents:
             with suppress(FileNotFoundError):
                 fd = self._open_in(path, digest, go_on)
                 if fd is not None:
+                    if self._cache is not None:
+                        self._cache.used(fd)
                     return fd
         return None
 
@@ -56,7 +64,8 @@ class Contents:
             BrokenTransferError: another one is not finished.
             OSError: as the system says.
         """
-        path = self._private
+        cache = self._cache
+        path = cache.path if cache is not None and cache.has_room_for(artifact.size_bytes) else self._private
         if path not in self._receivers:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._receivers[path] = Receiver(path, "client", SoleWriter())
@@ -85,6 +94,12 @@ class Contents:
             self._verified.add(last.digest)
         return last.digest
 
+    def forget_private(self) -> None:
+        """Remove what is here for this session alone, as it is in its place."""
+        if self._private in self._receivers:
+            for path in self._private.iterdir():
+                path.unlink()
+
     def drop(self) -> None:
         """Drop what is coming in."""
         if self._receiver is not None:
@@ -96,7 +111,7 @@ class Contents:
             receiver.close()
 
     def _folders(self) -> list[Path]:
-        return [self._private]
+        return [self._private] if self._cache is None else [self._cache.path, self._private]
 
     def _open_in(self, path: Path, digest: bytes, go_on: Callable[[], None]) -> int | None:
         folder = Folder(path)

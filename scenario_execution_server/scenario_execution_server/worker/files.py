@@ -13,6 +13,7 @@ from py_trees.common import Status
 from scenario_execution_remote.files.quota import Quota
 from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker import keeping
+from scenario_execution_server.worker.cache import Cache
 from scenario_execution_server.worker.contents import Contents
 from scenario_execution_server.worker.conversation import Conversation
 from scenario_execution_server.worker.courier import Courier
@@ -37,9 +38,8 @@ class Files:
         self._conversation = conversation
         self._places = Places(folder)
         self._quota = Quota()
-        self._staging = Staging(
-            conversation.say, self._places, Contents(folder / "contents"), self._quota, conversation.pause
-        )
+        self._contents = Contents(folder / "contents")
+        self._staging = Staging(conversation.say, self._places, self._contents, self._quota, conversation.pause)
         self._courier = Courier(conversation, self._quota)
         conversation.translate(self._places.translated, self._places.told)
         self._is_copying = False
@@ -82,6 +82,8 @@ class Files:
         self._quota.limit(
             total_bytes=terms.total_bytes, count=terms.count, rate_bytes_s=terms.rate_bytes_s, mend=terms.mend
         )
+        folder = Path(terms.folder)
+        self._contents.use(Cache(folder.parent, folder.name, terms))
 
     def _mount(self, call: messages.Mount) -> messages.Result:
         """Make a folder that stands for one of the client's, if the server does not have the same."""

@@ -143,6 +143,8 @@ class Staging:
         if offer.is_done:
             del self._offers[number]
             self._awaited.discard(offer.mount)
+            if not self._offers:
+                self._contents.forget_private()
             self._say(messages.Staged(offer=number, problems=offer.problems))
 
     def _is_within_quota(self, offer: _Offer, entry: messages.Entry) -> bool:
