@@ -10,7 +10,8 @@ import py_trees
 from py_trees.common import Status
 
 from .config import RemoteSettings
-from .leaf import RemoteNode, stand_in_for
+from .guise import stand_in_for
+from .leaf import RemoteNode
 
 
 class Remote(py_trees.decorators.Decorator):

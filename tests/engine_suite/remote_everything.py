@@ -26,7 +26,7 @@ from scenario_execution.model.model_to_py_tree import ModelToPyTree
 from scenario_execution.utils.logging import BaseLogger
 
 from scenario_execution_remote.config import RemoteSettings
-from scenario_execution_remote.leaf import RemoteAction
+from scenario_execution_remote.guise import RemoteAction
 from scenario_execution_remote.modifier import rewrite
 from scenario_execution_remote.run import RUN
 

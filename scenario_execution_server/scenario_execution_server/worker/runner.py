@@ -4,7 +4,6 @@ stop()."""
 
 from __future__ import annotations
 
-import functools
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from scenario_execution_server.worker.catalogue import find_action
 from scenario_execution_server.worker.conversation import Conversation
 from scenario_execution_server.worker.faults import fault_from
 from scenario_execution_server.worker.handles import Handles
+from scenario_execution_server.worker.mirrors import FEEDBACK_CHARACTERS, mirror_registrations, report_feedback
 from scenario_execution_server.worker.offer import offer
 from scenario_execution_server.worker.permission import NOTHING, check_permitted
 from scenario_execution_server.worker.stand_ins import (
@@ -34,9 +34,6 @@ from scenario_execution_server.worker.standing import StandingTicks
 
 FUTURES_WAIT_S = 30.0  # as long as the engine's ROS runner waits for what actions want to have finished at the end
 _FUTURES_LOOK_EVERY_S = 0.02  # a future of another library only has done(): it can be looked at, not waited for
-
-
-_FEEDBACK_CHARACTERS = 64 * 1024  # a message for displays; beyond that it is a file, and would not fit into one body
 
 
 class CallError(Exception):
@@ -312,7 +309,7 @@ class Runner:
     def _reporting(self, cls: type) -> type:
         """The class like *cls* that reports its feedback; one for all instances, as Python's caches go by class."""
         if cls not in self._classes:
-            self._classes[cls] = _report_feedback(cls, self._feedback_changed)
+            self._classes[cls] = report_feedback(cls, self._feedback_changed)
         return self._classes[cls]
 
     def _feedback_changed(self, instance: object, text: str) -> None:
@@ -366,7 +363,7 @@ def await_futures(limit_s: float = FUTURES_WAIT_S) -> None:
 
 
 def _feedback_of(instance: py_trees.behaviour.Behaviour) -> str:
-    return str(instance.feedback_message)[:_FEEDBACK_CHARACTERS]
+    return str(instance.feedback_message)[:FEEDBACK_CHARACTERS]
 
 
 def _nodes_of(hosted: Hosted) -> list[Any]:
@@ -383,45 +380,3 @@ def _nodes_of(hosted: Hosted) -> list[Any]:
 def _current_child(node: py_trees.behaviour.Behaviour) -> int | None:
     current = getattr(node, "current_child", None)
     return node.children.index(current) if current in node.children else None
-
-
-def mirror_registrations(actions: Callable[[], dict[int, Any]], conversation: Conversation) -> None:
-    """Have the client register the blackboard keys that actions register here, as its displays list them by node.
-
-    Replaces ``register_key`` of py_trees' blackboard clients in this process, which belongs to one session.
-
-    Args:
-        actions: The instances by number.
-        conversation: To the client.
-    """
-    original = py_trees.blackboard.Client.register_key
-    told: set[tuple[int, str, str]] = set()
-
-    @functools.wraps(original)
-    def register_key(self: Any, key: str, access: Any, *rest: Any, **named: Any) -> Any:
-        answer = original(self, key, access, *rest, **named)
-        for number, instance in actions().items():
-            registered = (number, key, access.name)
-            if any(client is self for client in instance.blackboards) and registered not in told:
-                told.add(registered)
-                conversation.say(messages.RegisteredKey(action=number, key=key, access=access.name))
-        return answer
-
-    py_trees.blackboard.Client.register_key = register_key  # type: ignore[method-assign]
-
-
-def _report_feedback(cls: type, changed: Callable[[object, str], None]) -> type:
-    """A class like *cls* that reports each assignment to ``feedback_message``, which threads may do between ticks."""
-
-    def get(self: Any) -> Any:
-        return self.__dict__.get("feedback_message", "")
-
-    def assign(self: Any, value: Any) -> None:
-        if value != self.__dict__.get("feedback_message"):
-            self.__dict__["feedback_message"] = value
-            changed(self, str(value)[:_FEEDBACK_CHARACTERS])
-
-    names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
-    return type(cls.__name__, (cls,), names | {"feedback_message": property(get, assign)})
-
-

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What actions do to themselves and the client shows: feedback that they set, blackboard keys that they register."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import py_trees
+
+from scenario_execution_remote.protocol import messages
+from scenario_execution_server.worker.conversation import Conversation
+
+FEEDBACK_CHARACTERS = 64 * 1024  # a message for displays; beyond that it is a file, and would not fit into one body
+
+
+def report_feedback(cls: type, changed: Callable[[object, str], None]) -> type:
+    """A class like *cls* that reports each assignment to ``feedback_message``, which threads may do between ticks."""
+
+    def get(self: Any) -> Any:
+        return self.__dict__.get("feedback_message", "")
+
+    def assign(self: Any, value: Any) -> None:
+        if value != self.__dict__.get("feedback_message"):
+            self.__dict__["feedback_message"] = value
+            changed(self, str(value)[:FEEDBACK_CHARACTERS])
+
+    names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
+    return type(cls.__name__, (cls,), names | {"feedback_message": property(get, assign)})
+
+
+def mirror_registrations(actions: Callable[[], dict[int, Any]], conversation: Conversation) -> None:
+    """Have the client register the blackboard keys that actions register here, as its displays list them by node.
+
+    Replaces ``register_key`` of py_trees' blackboard clients in this process, which belongs to one session.
+
+    Args:
+        actions: The instances by number.
+        conversation: To the client.
+    """
+    original = py_trees.blackboard.Client.register_key
+    told: set[tuple[int, str, str]] = set()
+
+    @functools.wraps(original)
+    def register_key(self: Any, key: str, access: Any, *rest: Any, **named: Any) -> Any:
+        answer = original(self, key, access, *rest, **named)
+        for number, instance in actions().items():
+            registered = (number, key, access.name)
+            if any(client is self for client in instance.blackboards) and registered not in told:
+                told.add(registered)
+                conversation.say(messages.RegisteredKey(action=number, key=key, access=access.name))
+        return answer
+
+    py_trees.blackboard.Client.register_key = register_key  # type: ignore[method-assign]
