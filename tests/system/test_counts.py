@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import re
+import sys
 import threading
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,6 +40,7 @@ UNHURRIED_S = 60.0  # a tick's period where time must not matter: no machine is 
 FAR_S = 0.1  # one way; its round trip is four times what a tick may wait
 FAR_RUN_S = 60.0  # it takes about two seconds
 IDLE_BEATS = 3  # a beat a second
+UPDATES = 100  # so many in a row: what each of them leaves behind is seen a hundredfold
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +85,35 @@ def build(bench_server: ServerProcess) -> Build:
 
 def tick(tree: py_trees.trees.BehaviourTree) -> None:
     trees.quietly(tree.tick)
+
+
+def quiet(tree: py_trees.trees.BehaviourTree) -> py_trees.trees.BehaviourTree:
+    """*tree* in its usual state: no display, whose text is most of what a tick allocates, and everything activated."""
+    tree.visitors.clear()
+    for _ in range(5):
+        tick(tree)
+    return tree
+
+
+@contextlib.contextmanager
+def without_collector() -> Iterator[None]:
+    """What refers to itself in a circle stays, and is seen."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@contextlib.contextmanager
+def tracing() -> Iterator[None]:
+    """Allocations are traced."""
+    tracemalloc.start()
+    try:
+        yield
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("count", [1, 10, 100])
@@ -181,6 +215,38 @@ def test_far_away_no_action_has_two_ticks_outstanding_and_no_wait_is_longer_than
     assert max(most) == 1
     assert len(waits_s) > 5
     assert max(waits_s) <= WAIT_SHARE * PERIOD_S
+
+
+@pytest.mark.parametrize("count", [10, 100])
+def test_a_tick_leaves_nothing_allocated_behind(build: Build, counts: Counts, count: int) -> None:
+    tree = quiet(build("parallel", "bench_idle()", count))
+    grown = []
+    with without_collector():
+        for _ in range(4):
+            before = sys.getallocatedblocks()
+            for _ in range(UPDATES):
+                tick(tree)
+            grown.append(sys.getallocatedblocks() - before)
+    # The first round fills the interpreter's own stores again, which the collector has emptied; a beat leaves a few.
+    assert min(grown[1:]) < UPDATES // 4
+
+
+def test_an_update_of_a_running_action_allocates_no_more_than_a_local_one(build: Build, counts: Counts) -> None:
+    peaks = {}
+    for is_local in (True, False):
+        for count in (100, 200):
+            tree = quiet(build("parallel", "bench_idle()", count, is_local=is_local))
+            with without_collector(), tracing():
+                samples = []
+                for _ in range(5):
+                    tracemalloc.reset_peak()
+                    before, _ = tracemalloc.get_traced_memory()
+                    tick(tree)
+                    samples.append(tracemalloc.get_traced_memory()[1] - before)
+                peaks[is_local, count] = min(samples)
+    local, remote = ((peaks[is_local, 200] - peaks[is_local, 100]) / 100 for is_local in (True, False))
+    # On both sides a generator for each node, gone again behind it; remotely its number in the message as well.
+    assert remote - local <= 64
 
 
 def test_nobody_polls_while_a_session_is_idle(build: Build, bench_server: ServerProcess, counts: Counts) -> None:

@@ -8,6 +8,7 @@ with any key. Nothing is ever unpickled or looked up by a name that came over th
 from __future__ import annotations
 
 import enum
+import functools
 import math
 import operator
 import re
@@ -112,28 +113,32 @@ Foreign = Callable[[object], object]
 
 
 def _pack(value: object, foreign: Foreign | None) -> bytes:
-    def default(odd: Any) -> Any:
-        if isinstance(odd, tuple):
-            return [_MARKS[_Mark.TUPLE], *odd]
-        if isinstance(odd, int):  # beyond 64 bits, or a subclass such as an IntEnum, which travels as its number
-            plain = int.__int__(odd)
-            return plain if -(2**63) <= plain < 2**64 else msgpack.ExtType(_INTEGER, _integer_bytes(plain))
-        for kind, make in _PLAIN:
-            if isinstance(odd, kind):
-                return make(odd)
-        if isinstance(odd, (set, frozenset)):
-            return [_MARKS[_Mark.SET if isinstance(odd, set) else _Mark.FROZENSET], *odd]
-        if isinstance(odd, Reference):
-            return [_MARKS[_Mark.REFERENCE], odd.key]
-        if isinstance(odd, Handle):
-            return [_MARKS[_Mark.HANDLE], odd.number, odd.origin, odd.text]
-        replaced = foreign(odd) if foreign is not None else odd
-        if replaced is odd:
-            raise _Unpackable(odd)
-        return default(replaced)
-
+    # A function in here that calls itself would be a circle, which only the collector ends: one for each message.
+    default = functools.partial(_form_of, foreign=foreign)
     packed: bytes = msgpack.packb(value, default=default, strict_types=True, use_bin_type=True, **_TEXT)
     return packed
+
+
+def _form_of(odd: Any, foreign: Foreign | None) -> Any:
+    """What stands on the wire for a value that msgpack does not know."""
+    if isinstance(odd, tuple):
+        return [_MARKS[_Mark.TUPLE], *odd]
+    if isinstance(odd, int):  # beyond 64 bits, or a subclass such as an IntEnum, which travels as its number
+        plain = int.__int__(odd)
+        return plain if -(2**63) <= plain < 2**64 else msgpack.ExtType(_INTEGER, _integer_bytes(plain))
+    for kind, make in _PLAIN:
+        if isinstance(odd, kind):
+            return make(odd)
+    if isinstance(odd, (set, frozenset)):
+        return [_MARKS[_Mark.SET if isinstance(odd, set) else _Mark.FROZENSET], *odd]
+    if isinstance(odd, Reference):
+        return [_MARKS[_Mark.REFERENCE], odd.key]
+    if isinstance(odd, Handle):
+        return [_MARKS[_Mark.HANDLE], odd.number, odd.origin, odd.text]
+    replaced = foreign(odd) if foreign is not None else odd
+    if replaced is odd:
+        raise _Unpackable(odd)
+    return _form_of(replaced, foreign)
 
 
 def _integer_bytes(value: int) -> bytes:
