@@ -7,9 +7,11 @@ Bodies pass through it unread. What can be slow happens elsewhere: actions in wo
 from __future__ import annotations
 
 import logging
+import math
 import platform
 import secrets
 import time
+from collections import deque
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -64,6 +66,7 @@ class FrontWorker:
         self.channel = FrontChannel(handle.channel, max_frame_bytes=_WORKER_FRAME_BYTES)
         self.fd = handle.channel.fileno()
         self.watched = 0  # events that are polled for
+        self.bodies: deque[bytes] = deque()  # read from the channel and not dealt with yet
 
 
 FrontSession = Session[FrontWorker]
@@ -124,6 +127,7 @@ class Front:
         self._files = files
         self._poller = zmq.Poller()
         self._workers: dict[int, FrontSession] = {}  # by the descriptor that is polled
+        self._behind: dict[int, FrontSession] = {}  # their workers have said more than could be dealt with in one turn
         self._launcher_fds: set[int] = set()
         self._has_launcher_news = True  # its descriptors may have changed, or one of them is readable
         self._complaints = Complaints()
@@ -155,7 +159,7 @@ class Front:
         doors = {listener.socket: listener for listener in self._doors.listeners}
         while not self._is_done():
             self._watch_launcher()
-            wait_s = max(0.0, self._next_chores_s - time.monotonic())
+            wait_s = 0.0 if self._behind else max(0.0, self._next_chores_s - time.monotonic())
             for ready, events in self._poller.poll(int(wait_s * 1000) + 1):
                 if ready in doors:
                     self._serve_door(doors[ready])
@@ -167,6 +171,9 @@ class Front:
                     self._serve_worker(self._workers[ready], int(events))
                 else:
                     self._has_launcher_news = True
+            for session in list(self._behind.values()):
+                self._take_from_worker(session)
+                self._watch_worker(session)
             if self._has_launcher_news:
                 for ended in self._launcher.exits():
                     self._worker_ended(ended)
@@ -420,20 +427,29 @@ class Front:
             self._take_from_worker(session)
         self._watch_worker(session)
 
-    def _take_from_worker(self, session: FrontSession) -> bool:
-        try:
-            bodies = session.worker.channel.on_readable()
-        except ChannelError as error:
-            self._log.error("worker misbehaves session=%s why=%r", session.name, str(error))
-            session.ending = session.ending or ("worker-lost", f"Its worker misbehaved: {error}.")
-            self._stop_worker(session, 0.0)
-            return False
-        for body in bodies:
-            self._deliver(session, body)
-        return bool(bodies)
+    def _take_from_worker(self, session: FrontSession, turn_s: float = _TURN_S) -> bool:
+        """Deal with what a worker has said, for so long at most. Returns whether there was anything."""
+        worker, until_s = session.worker, time.monotonic() + turn_s
+        if not worker.bodies:
+            try:
+                worker.bodies.extend(worker.channel.on_readable())
+            except ChannelError as error:
+                self._log.error("worker misbehaves session=%s why=%r", session.name, str(error))
+                session.ending = session.ending or ("worker-lost", f"Its worker misbehaved: {error}.")
+                self._stop_worker(session, 0.0)
+        had_any = bool(worker.bodies)
+        while worker.bodies:
+            self._deliver(session, worker.bodies.popleft())
+            if time.monotonic() >= until_s:
+                break
+        if worker.bodies:
+            self._behind[worker.fd] = session
+        else:
+            self._behind.pop(worker.fd, None)
+        return had_any
 
     def _drain(self, session: FrontSession) -> None:
-        while not session.worker.channel.closed and self._take_from_worker(session):
+        while self._take_from_worker(session, math.inf):
             pass
 
     def _deliver(self, session: FrontSession, body: bytes) -> None:
@@ -475,6 +491,7 @@ class Front:
         self._next_chores_s = now_s + _CHORES_EVERY_S
         self._doors.check()
         self._watch.tick()
+        self._has_launcher_news = True  # it looks after sessions that do not end as they should
         if self._files is not None:
             self._files.tick()
         if now_s >= self._next_refresh_s:

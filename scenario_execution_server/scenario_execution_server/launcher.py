@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import enum
+import math
 import os
 import re
 import select
@@ -93,7 +94,8 @@ class Launcher(Protocol):
         """The descriptors to poll for reading; they change with ``start``, ``stop`` and ``exits``."""
 
     def exits(self) -> list[Exit]:
-        """The sessions that ended since the last call, each exactly once. Call when one of ``fds`` is readable."""
+        """The sessions that ended since the last call, each exactly once. Call when one of ``fds`` is readable, and now
+        and then: what keeps a session from ending may make nothing readable."""
 
     def close(self) -> None:
         """End every session left, without grace, and the launcher's own processes; waits for them."""
@@ -122,7 +124,12 @@ PRELOAD = ("scenario_execution", "py_trees")  # the engine: 0.2 s of imports tha
 # process.
 LOST_GRACE_S = 10.0
 
+# What a shepherd is given beyond a session's grace: its own limit for killing (5 s), and as much for the folder. Then it
+# is killed itself, and what it watched over is ended from here: an action may have stopped it, or filled a disk.
+_OVERDUE_AFTER_S = 10.0
+
 _CLOSE_LIMIT_S = 15.0  # for the sessions left at close: the shepherds' own limit for killing (5 s), thrice
+_LOOK_EVERY_S = 0.25  # for shepherds that are overdue, meanwhile
 
 _SESSION = re.compile(r"[0-9a-f]{8,128}")
 
@@ -136,6 +143,7 @@ class _Session:
             repeated.
         can_repeat: Whether it may be, once.
         is_told: Whether its Exit was returned, or is being prepared.
+        overdue_s: When its shepherd should have ended it, on the monotonic clock.
     """
 
     handle: Handle
@@ -143,6 +151,7 @@ class _Session:
     control: Control
     can_repeat: bool = True
     is_told: bool = False
+    overdue_s: float = math.inf
 
 
 class LocalLauncher:
@@ -242,7 +251,11 @@ class LocalLauncher:
         session = self._sessions.get(handle.session)
         if session is not None and session.handle is handle:
             session.can_repeat = False
+            session.control.read()  # which process to signal may be told there
+            os.eventfd_write(self._notice, 1)  # so that `exits` looks at what was read
             session.control.stop(grace_s)
+            overdue_s = time.monotonic() + max(0.0, grace_s) + _OVERDUE_AFTER_S
+            session.overdue_s = min(session.overdue_s, overdue_s)
 
     def fds(self) -> list[int]:
         """See ``Launcher.fds``."""
@@ -253,6 +266,10 @@ class LocalLauncher:
 
     def exits(self) -> list[Exit]:
         """See ``Launcher.exits``."""
+        now_s = time.monotonic()
+        for session in self._sessions.values():
+            if now_s >= session.overdue_s and not session.is_told:
+                session.control.kill()
         if not self._wait(0.0):  # a front asks in every turn of its loop, and nothing changes without a descriptor
             return []
         self._fork_server.read()
@@ -276,7 +293,7 @@ class LocalLauncher:
             self.stop(session.handle, 0.0)
         give_up_at = time.monotonic() + _CLOSE_LIMIT_S
         while self._sessions and (left_s := give_up_at - time.monotonic()) > 0:
-            self._wait(left_s)
+            self._wait(min(left_s, _LOOK_EVERY_S))
             self.exits()
         for session in list(self._sessions.values()):
             self._forget(session)

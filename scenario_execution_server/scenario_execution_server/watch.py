@@ -6,6 +6,7 @@ It watches and decides nothing; without a log and a socket it is a watch that no
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import time
@@ -244,6 +245,7 @@ def who_is(peer: Any) -> Who:
     return Who(client=peer.name, fingerprint=_fingerprint(peer.key), address=peer.address)
 
 
+@functools.lru_cache(maxsize=1000)  # asked for with each entry, and a client can make thousands a second
 def _fingerprint(z85: str | None) -> str | None:
     if z85 is None:
         return None

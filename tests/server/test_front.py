@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import types
+from collections import deque
 from typing import Any
 
 import pytest
@@ -31,6 +32,51 @@ class Socket:
         return [types.SimpleNamespace(bytes=b"route"), types.SimpleNamespace(buffer=memoryview(b"junk"))]
 
 
+class Channel:
+    """A worker's channel with so many bodies in it."""
+
+    def __init__(self, count: int) -> None:
+        self.bodies = [b"body %d" % number for number in range(count)]
+
+    def on_readable(self) -> list[bytes]:
+        found, self.bodies = self.bodies, []
+        return found
+
+
+@pytest.mark.parametrize(("body_s", "turns"), [(0.0, [5, 0]), (0.015, [2, 2, 1, 0]), (0.5, [1, 1, 1, 1, 1, 0])])
+def test_a_worker_whose_words_take_long_has_its_turn_no_longer_and_all_of_them_arrive_in_order(
+    body_s: float, turns: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 100.0
+    delivered: list[bytes] = []
+
+    def deliver(_session: object, body: bytes) -> None:
+        nonlocal now_s
+        now_s += body_s
+        delivered.append(body)
+
+    front = make_front(types.SimpleNamespace(listeners=()))
+    monkeypatch.setattr(front_module.time, "monotonic", lambda: now_s)
+    monkeypatch.setattr(front, "_deliver", deliver)
+    worker = types.SimpleNamespace(channel=Channel(5), fd=7, bodies=deque())
+    session: Any = types.SimpleNamespace(worker=worker)
+    counts = []
+    for _ in turns:
+        before = len(delivered)
+        front._take_from_worker(session)
+        counts.append(len(delivered) - before)
+        assert (session in front._behind.values()) is bool(worker.bodies)
+    assert counts == turns
+    assert delivered == [b"body %d" % number for number in range(5)]
+
+
+def make_front(doors: Any) -> Front:
+    quiet = logging.getLogger("tests.front")
+    quiet.addHandler(logging.NullHandler())
+    quiet.propagate = False
+    return Front(ServerSettings(), doors, launcher=None, signals_fd=0, log=quiet)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(("message_s", "most_count"), [(0.0, 64), (0.015, 2), (0.5, 1)])
 def test_a_door_whose_messages_take_long_has_its_turn_no_longer_than_others_can_wait(
     message_s: float, most_count: int, monkeypatch: pytest.MonkeyPatch
@@ -42,12 +88,7 @@ def test_a_door_whose_messages_take_long_has_its_turn_no_longer_than_others_can_
         now_s += message_s
         raise LookupError("a message like this costs its sender the answer")
 
-    settings = ServerSettings()
-    doors: Any = types.SimpleNamespace(listeners=(), admit=admit)
-    quiet = logging.getLogger("tests.front")
-    quiet.addHandler(logging.NullHandler())
-    quiet.propagate = False
-    front = Front(settings, doors, launcher=None, signals_fd=0, log=quiet)  # type: ignore[arg-type]
+    front = make_front(types.SimpleNamespace(listeners=(), admit=admit))
     monkeypatch.setattr(front_module.time, "monotonic", lambda: now_s)
     socket = Socket()
     front._serve_door(types.SimpleNamespace(socket=socket))

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from scenario_execution_server.launcher import ExitReason, LauncherError, LocalLauncher, PreloadError
-from scenario_execution_server.worker.processes import children
+from scenario_execution_server import launcher as launcher_module
+from scenario_execution_server.launcher import Exit, ExitReason, LauncherError, LocalLauncher, PreloadError
+from scenario_execution_server.worker.control import Control
+from scenario_execution_server.worker.processes import children, process_info
 from tests.support.latency import measure, report
 from tests.support.sessions import (
     Worker,
@@ -102,6 +104,30 @@ def test_a_worker_that_hangs_is_killed_when_its_grace_is_over(launcher: LocalLau
     worker.tell("hang()")
     ended = worker.end(grace_s=0.1)
     assert (ended.reason, ended.code, ended.signal) == (ExitReason.KILLED, None, signal.SIGKILL)
+    assert not worker.handle.folder.exists()
+
+
+def test_a_shepherd_that_an_action_has_stopped_ends_its_session_all_the_same(launcher: LocalLauncher) -> None:
+    worker = Worker(launcher)
+    worker.ask("os.kill(os.getppid(), signal.SIGSTOP)")
+    assert worker.end(grace_s=5.0).reason is ExitReason.FINISHED
+    assert not worker.handle.folder.exists()
+
+
+def test_a_shepherd_that_does_not_end_its_session_is_killed_and_everything_of_it_ended(
+    launcher: LocalLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher_module, "_OVERDUE_AFTER_S", 0.1)
+    monkeypatch.setattr(Control, "stop", lambda self, grace_s: None)  # it is told, and stopped again before it can act
+    worker = Worker(launcher)
+    detached = worker.ask("subprocess.Popen(['sleep', '1000'], start_new_session=True).pid")
+    worker.ask("os.kill(os.getppid(), signal.SIGSTOP)")
+    launcher.stop(worker.handle, 0.1)
+    found: list[Exit] = []
+    wait_until(lambda: found.extend(launcher.exits()) or found)
+    worker.leave()
+    assert [ended.reason for ended in found] == [ExitReason.LOST]
+    assert process_info(detached) is None
     assert not worker.handle.folder.exists()
 
 

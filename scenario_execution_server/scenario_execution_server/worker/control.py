@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import socket
 from typing import Any
 
@@ -49,6 +50,16 @@ class Control:
         # An error here means that it is gone, and `read` will find that. The buffer is not full: it reads always.
         with contextlib.suppress(OSError):
             self._sock.send(json.dumps({"stop": grace_s}).encode() + b"\n")
+        self._signal(signal.SIGCONT)  # an action may have stopped it
+
+    def kill(self) -> None:
+        """End the shepherd, and with it the worker; what else is left becomes the launcher's."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._pidfd is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
 
     def read(self) -> None:
         """Take in what the shepherd has told, and whether it has ended."""
