@@ -178,6 +178,10 @@ class RemoteSession:
             value = self._look_up(messages.Question(question.question), question.key)
             answer = messages.Answer(ticket=question.ticket, value=value, error=None, text="")
             return wire.encode(answer, self.foreign)
+        except wire.CannotTravelError as problem:  # what is asked for is named as the action names it
+            inside = problem.path.removeprefix("value") if problem.path.startswith("value") else ""
+            error = type(problem).__name__
+            text = str(problem).replace(problem.path, f"{question.key!r}{inside}", 1)
         except Exception as problem:  # noqa: BLE001 - processes are the user's objects, and an action waits for an answer
             error, text = type(problem).__name__, str(problem)
         return wire.encode(messages.Answer(ticket=question.ticket, value=None, error=error, text=text))

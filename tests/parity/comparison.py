@@ -17,6 +17,8 @@ STOPPED = ("terminate INVALID(RUNNING)", "request_cancel(RUNNING)")
 def complaints(row: Row, local: Outcome, remote: Outcome) -> list[str]:
     """The differences, each as a text; none for a row that is as it should be."""
     found = failings(row, local)
+    if row.tells not in remote.raw:
+        found.append(f"the remote run did not say {row.tells!r}")
     unused = set(row.remotely)
     for aspect in sorted({*local.aspects, *remote.aspects}):
         here, there = local.aspects.get(aspect), remote.aspects.get(aspect)
@@ -25,6 +27,10 @@ def complaints(row: Row, local: Outcome, remote: Outcome) -> list[str]:
         if aspect.startswith("file ") and isinstance(there, list):
             there, wrong = without_shutdown(there, row.stopped if aspect == "file trace" else (), row.here)
             found += [f"{aspect}: {text}" for text in wrong]
+        if aspect == "log" and row.adds and isinstance(there, list):
+            kept = [line for line in there if line not in row.adds]
+            found += [] if len(kept) < len(there) else [f"log: has nothing of {row.adds}"]
+            there = kept
         if aspect in row.remotely:
             unused.discard(aspect)
             if here == there:

@@ -5,6 +5,12 @@ from __future__ import annotations
 
 from tests.parity.row import Difference
 
+# What run_process logs when it is shut down; it waits only if the process is not dead by then.
+SHUTTING_DOWN = (
+    "INFO Sending SIGTERM to process...",
+    "INFO Waiting 10s for process to finish...",
+    "INFO Process finished.",
+)
 END = Difference(
     title="At the end of the scenario remote actions are stopped and shut down, and nothing of theirs goes on.",
     why="The plain runner leaves running actions and background processes alone, and they go on after it. On another "

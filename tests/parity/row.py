@@ -111,6 +111,8 @@ class Row:
         cut: How many lines of each trace are compared, for scenarios that would go on for ever.
         differs: The difference on purpose that it shows.
         remotely: What is different: aspect -> what it is for the remote run.
+        adds: Log records that the remote run may have besides; at least one of them has to be there.
+        tells: A text that the remote run has to print, where its words are not those of the local one.
         here: Tags of actions that run on the client in either case.
         stopped: Tags of actions that still run at the end of the scenario, so that the remote ones are stopped.
     """
@@ -136,6 +138,8 @@ class Row:
     cut: int | None = None
     differs: Difference | None = None
     remotely: Mapping[str, object] = field(default_factory=dict)
+    adds: tuple[str, ...] = ()
+    tells: str = ""
     here: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
 

@@ -191,6 +191,7 @@ ROWS = (
     Row(
         name="os._exit in an action ends the run",
         feature=EXCEPTIONS,
+        tells="The process that ran the actions is gone: the worker exited with status 5",
         code=5,
         text=scenario("probe_code($T, at_update: «os._exit(5)»)"),
         differs=ELSEWHERE,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tests.parity.differences import END, LATE, MACHINE, TOGETHER
+from tests.parity.differences import END, LATE, MACHINE, SHUTTING_DOWN, TOGETHER
 from tests.parity.row import Feature, Live, Pace, Row, scenario
 
 PLACEMENT, LIFECYCLE, FINISH, QUIRKS = Feature.PLACEMENT, Feature.LIFECYCLE, Feature.END, Feature.QUIRKS
@@ -640,7 +640,7 @@ finish = (
         text=scenario(f'{BACKGROUND}\nlog("done")'),
         differs=END,
         remotely={"left running": []},
-        unlike={"log": "locally nobody shuts the process down, so that there is nothing to log"},
+        adds=SHUTTING_DOWN,
     ),
     Row(
         name="a background process of a scenario that fails is ended with it",
@@ -649,7 +649,7 @@ finish = (
         text=scenario(f'{BACKGROUND}\nprobe_steps($T, result: "failure")'),
         differs=END,
         remotely={"left running": []},
-        unlike={"log": "locally nobody shuts the process down, so that there is nothing to log"},
+        adds=SHUTTING_DOWN,
     ),
     Row(
         name="a process that is waited for when emit end comes is ended with the scenario",
@@ -660,7 +660,7 @@ finish = (
         ),
         differs=END,
         remotely={"left running": []},
-        unlike={"log": "locally nobody stops the process, so that there is nothing to log"},
+        adds=("INFO Cancel requested, sending SIGTERM to process...", *SHUTTING_DOWN),
     ),
     Row(
         name="a background process that ignores polite signals is ended with the scenario",
@@ -694,7 +694,8 @@ finish = (
         feature=FINISH,
         text=scenario('probe_code(at_shutdown: «raise ValueError("too late")»)\nprobe_steps($T)'),
         differs=END,
-        unlike=dict.fromkeys(("log", "stdout"), "the exception is logged; the plain runner never calls shutdown()"),
+        adds=("ERROR shutdown raised ValueError: too late",),
+        unlike={"stdout": "the traceback belongs to the record that comes besides"},
     ),
     Row(
         name="a post-run command sees the files of all actions",

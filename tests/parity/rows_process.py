@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tests.parity.differences import END, FOLDER, MACHINE
+from tests.parity.differences import END, FOLDER, MACHINE, SHUTTING_DOWN
 from tests.parity.row import Feature, Pace, Row, scenario
 
 PROCESS, REGISTRY, VOICES = Feature.PROCESS, Feature.REGISTRY, Feature.VOICES
@@ -41,32 +41,24 @@ def heard(label: str, *lines: str) -> str:
     return "".join(f'\nprocess_log_check("{label}", ["{line}"])' for line in lines)
 
 
-def placed(first: str, second: str, name: str, checks: str, more: str = "", **options: object) -> Row:
-    """A row in which a process is started at one place, and its output checked at another."""
-    body = f'server: run_process("$F/chatter.sh $N", wait_for_shutdown: false){at(first)}\n{more}{checks}{at(second)}'
+def placed(first: str, second: str, name: str, *words: str) -> Row:
+    """A row in which a process is started at one place, and at another its output is checked for these words."""
+    lines = [f'server: run_process("$F/chatter.sh $N", wait_for_shutdown: false){at(first)}']
+    lines += [f'process_log_check("server", ["{word}"]){at(second)}' for word in words]
+    remotely: dict[str, object] = {"differs": END, "adds": SHUTTING_DOWN, "remotely": {"left running": []}}
     return Row(
         name=name,
         feature=REGISTRY,
         unsteady=PROCESSES,
-        text=scenario(body, modifiers=""),
+        text=scenario("\n".join(lines), modifiers=""),
         files={"chatter.sh": "#!/bin/sh\necho one\necho two words\necho oops >&2\necho ready\nexec sleep 1000.$1\n"},
         unordered={"log": "what a process prints is read by threads"},
-        **options,
+        **({} if first == "here" else remotely),
     )
 
 
 def checked(first: str, second: str) -> Row:
-    return placed(
-        first,
-        second,
-        f"the output of a process {first} is found by a check {second}",
-        'process_log_check("server", ["ready"])',
-        differs=END,
-        unlike={
-            "log": "at the end of the scenario the remote process is shut down, and that is logged",
-            "left running": "the plain runner leaves local processes behind",
-        },
-    )
+    return placed(first, second, f"the output of a process {first} is found by a check {second}", "oops", "ready")
 
 
 process = (
@@ -309,18 +301,7 @@ process = (
 
 registry = (
     *(checked(first, second) for first in PLACES for second in PLACES if (first, second) != ("here", "here")),
-    placed(
-        "there",
-        "there",
-        "a check that begins when the output is over looks at it from the start",
-        'process_log_check("server", ["two words"])',
-        'process_log_check("server", ["ready"]) with:\n    REMOTE\n',
-        differs=END,
-        unlike={
-            "log": "at the end of the scenario the remote process is shut down, and that is logged",
-            "left running": "the plain runner leaves local processes behind",
-        },
-    ),
+    placed("there", "there", "a check looks at the output from its start", "oops", "ready", "two words"),
     *(
         Row(
             name=f"from_start false looks only at what comes later, {second}",
@@ -463,14 +444,19 @@ registry = (
         text=scenario(
             """
             one_of:
-                stubborn: run_process("$F/stubborn.sh $N")
+                stubborn: run_process("$F/stubborn.sh $N", shutdown_timeout: 1s)
                 process_log_check("stubborn", ["up"])
             """
         ),
         files={"stubborn.sh": "#!/bin/sh\ntrap '' TERM\necho up\nexec sleep 1000.$1\n"},
         differs=END,
         remotely={"left running": []},
-        unlike={"log": "its shutdown at the end of the scenario is logged"},
+        adds=(
+            "INFO Sending SIGTERM to process...",
+            "INFO Waiting 1s for process to finish...",
+            "INFO Sending SIGKILL to process...",
+            "INFO Process finished.",
+        ),
     ),
     Row(
         name="a command is cut at each single blank, whatever its quotes say",

@@ -168,6 +168,7 @@ clocks = (
     Row(
         name="with --simulation a remote action that needs the simulator says what is missing",
         feature=CLOCKS,
+        tells="'Code' requires a simulation but none was provided",
         pace=Pace.SIMULATED,
         text=scenario(GET_SIMULATION),
         differs=SIMULATOR,
@@ -582,6 +583,7 @@ plugins = (
     Row(
         name="a constructor that fails on the server alone is a set-up error in its own words",
         feature=PLUGINS,
+        tells="test: Setup failed only there",
         code=1,
         says="Error while initializing plugin probe_code: only there",
         refused=True,

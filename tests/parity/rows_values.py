@@ -179,6 +179,7 @@ values = (
     Row(
         name="an object that cannot travel is an error on another server",
         feature=VALUES,
+        tells="is an object that lives on another server and cannot be used here",
         text=scenario(
             f"""
             probe_code(at_execute: {PUT % "threading.Lock()"}) with:
@@ -205,6 +206,7 @@ for_another_side = (
     Row(
         name="an object of the client that cannot travel is an error for a remote action that looks at it",
         feature=VALUES,
+        tells="'/probe/thing' is a _thread.lock, which cannot be sent to another process",
         text=scenario(
             f"""
             probe_code(at_execute: {PUT % "threading.Lock()"})
@@ -223,6 +225,7 @@ for_another_side = (
     Row(
         name="an argument that cannot travel is an error that says where in it the object is",
         feature=VALUES,
+        tells="arguments['argument']['deep'][1] is a _thread.lock, which cannot be sent to another process",
         text=scenario(
             """
             probe_reference(argument: bot.place, at_execute: «self.argument.set_value({"deep": [1, threading.Lock()]})»)
