@@ -7,6 +7,7 @@ import click
 
 from scenario_execution_keys.commands import CLIENT_COMMANDS, KeysGroup
 
+from .file_commands import FILE_COMMANDS
 from .inquiry import INQUIRY_COMMANDS
 from .join_command import join_command
 from .rotate_command import keygen_command
@@ -17,5 +18,5 @@ def main() -> None:
     """Remote actions: who you are, which servers you trust, and why one does not answer."""
 
 
-for command in (*CLIENT_COMMANDS, *INQUIRY_COMMANDS, join_command, keygen_command):
+for command in (*CLIENT_COMMANDS, *INQUIRY_COMMANDS, *FILE_COMMANDS, join_command, keygen_command):
     main.add_command(command)  # the last of a name counts: this keygen can rotate as well

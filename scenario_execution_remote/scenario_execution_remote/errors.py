@@ -22,6 +22,7 @@
     │   ├─ LocalProtocolError              our mistake
     │   └─ RemoteProtocolError             theirs
     ├─ SessionLostError                    the server fell silent
+    ├─ CarryingError                       files could not be carried by hand
     └─ FaultError                          the server answered with an error; one child per code
         └─ UnknownActionError, NotAuthorisedError, BadArgumentsError, ActionFailedError, LimitReachedError,
            WorkerLostError
@@ -329,6 +330,12 @@ class SessionLostError(RemoteError):
             f"the server at {endpoint} is lost: nothing was heard from it for {silent_for_s:.1f} s"
             + (f" ({why})" if why else "")
         )
+
+
+class CarryingError(RemoteError):
+    """What was to be listed or carried by hand is not there, is not allowed, or has not arrived."""
+
+    exit_code = 66
 
 
 class FaultError(RemoteError):

@@ -41,7 +41,7 @@ server_key_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="For programs: one JSON document.")
 
 
-def _ends_with_its_error(command: Callable[..., None]) -> Callable[..., None]:
+def ends_with_its_error(command: Callable[..., None]) -> Callable[..., None]:
     """A command that says an error in its own words and ends with its exit code."""
 
     @functools.wraps(command)
@@ -94,7 +94,7 @@ def doctor(endpoint: str, as_json: bool, server_key: str, timeout_s: float, keys
 @server_key_option
 @timeout_option
 @keys_dir_option
-@_ends_with_its_error
+@ends_with_its_error
 def ping(endpoint: str, count: int, as_json: bool, server_key: str, timeout_s: float, keys_dir: Path | None) -> None:
     """Take the time to ENDPOINT and back.
 
@@ -103,7 +103,7 @@ def ping(endpoint: str, count: int, as_json: bool, server_key: str, timeout_s: f
     """
     link_s: list[float] = []
     program_s: list[float] = []
-    with _visit(endpoint, server_key, "se-remote ping", timeout_s, keys_dir) as visit:
+    with visit_to(endpoint, server_key, "se-remote ping", timeout_s, keys_dir) as visit:
         visit.connect()
         visit.open()
         _take_time(visit, timeout_s)  # the worker starts and both sides warm up: no part of a round trip
@@ -129,10 +129,10 @@ def ping(endpoint: str, count: int, as_json: bool, server_key: str, timeout_s: f
 @server_key_option
 @timeout_option
 @keys_dir_option
-@_ends_with_its_error
+@ends_with_its_error
 def actions(endpoint: str, as_json: bool, server_key: str, timeout_s: float, keys_dir: Path | None) -> None:
     """List the actions that you may run at ENDPOINT, with their arguments."""
-    with _visit(endpoint, server_key, "se-remote actions", timeout_s, keys_dir) as visit:
+    with visit_to(endpoint, server_key, "se-remote actions", timeout_s, keys_dir) as visit:
         visit.connect()
         visit.open()
         answer = visit.call(lambda number: ListActions(call=number), LIST_WITHIN_S)
@@ -170,7 +170,8 @@ def _settings(endpoint: str, server_key: str) -> RemoteSettings:
         raise click.UsageError(str(error)) from None
 
 
-def _visit(text: str, server_key: str, program: str, timeout_s: float, keys_dir: Path | None) -> Visit:
+def visit_to(text: str, server_key: str, program: str, timeout_s: float, keys_dir: Path | None) -> Visit:
+    """A session of its own with the server that an endpoint names, not connected yet."""
     settings = _settings(text, server_key)
     endpoint = Endpoint.parse(settings.endpoint)
     security = security_for(endpoint, settings, KeyStore.open(keys_dir))

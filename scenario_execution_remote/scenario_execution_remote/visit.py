@@ -39,6 +39,8 @@ class Visit:
 
     def __init__(self, endpoint: Endpoint, security: Security, *, program: str, timeout_s: float) -> None:
         self.log: list[messages.Log] = []
+        self.take: Callable[[Any], None] = lambda message: None  # gets what the worker says about files
+        self._heard_count = 0
         self._endpoint = endpoint
         self._security = security
         self._timeout_s = timeout_s
@@ -93,6 +95,37 @@ class Visit:
         begun_s = time.monotonic()
         self.call(make, within_s)
         return time.monotonic() - begun_s
+
+    def carry(self, make: Callable[[int], Any], take: Callable[[Any], None], stalled_s: float) -> Any:
+        """The worker's answer to a call behind which files come in.
+
+        Args:
+            make: Makes the message from its number.
+            take: Gets what the worker says about files.
+            stalled_s: How long to wait while nothing comes at all, in seconds.
+
+        Raises:
+            RemoteError: there is no answer.
+        """
+        self.take = take
+        number = next(self._numbers)
+        self._machine.send(wire.encode(make(number)))
+        self.wait_for(lambda: number in self._answers, stalled_s)
+        return self._answers.pop(number)
+
+    def post(self, body: bytes) -> None:
+        """Send a body that is not answered; it leaves with the next waiting."""
+        self._machine.send(body)
+
+    def wait_for(self, is_done: Callable[[], bool], stalled_s: float) -> None:
+        """Let time pass until *is_done*, as long as the worker says anything.
+
+        Raises:
+            RemoteError: the session is over, or nothing has been said for *stalled_s* seconds.
+        """
+        while not is_done():
+            before = self._heard_count
+            self._pump(lambda: is_done() or self._heard_count > before, stalled_s, "nothing of the files moves")  # noqa: B023
 
     def rest(self, seconds: float) -> None:
         """Let time pass, with the session alive.
@@ -196,8 +229,11 @@ class Visit:
             elif isinstance(event, Over):
                 self._over = event
             elif isinstance(event, Delivered):
+                self._heard_count += 1
                 for message in wire.decode(event.body, wire.FROM_WORKER):
                     if isinstance(message, messages.Log):
                         self.log.append(message)
                     elif hasattr(message, "call"):
                         self._answers[message.call] = message
+                    elif isinstance(message, messages.FromFiles):
+                        self.take(message)

@@ -33,6 +33,7 @@ class Custody:
         keeper: Looks after kept results; None if none are kept.
         log: The server's log.
         watch: Is told as well.
+        keep_s: How long results are kept, in seconds; 0 for not at all.
         defaults: What clients may carry whose keys say nothing about it.
         command: Completes a command line so that it works on this server's key store.
     """
@@ -43,6 +44,7 @@ class Custody:
         keeper: Keeper | None,
         log: logging.Logger,
         watch: Watch,
+        keep_s: float,
         defaults: FileLimits,
         cache: CacheLimits,
         command: Callable[[str], str],
@@ -52,6 +54,7 @@ class Custody:
         self._keeper = keeper
         self._log = log
         self._watch = watch
+        self._keep_s = keep_s
         self._defaults = defaults
         self._command = command
         watch.kept_results = self.kept_results
@@ -66,9 +69,9 @@ class Custody:
             mend = f"its operator may run: {self._command(f'se-server permit {peer.name}')} --files LIMIT"
         return FileTerms(
             client=peer.name, session=session.name[:8], folder=str(self._storage.folder_of(peer.owner)),
-            keeps=self._keeper is not None, total_bytes=limits.total, count=limits.count, rate_bytes_s=limits.rate,
-            stored_bytes=limits.stored, mend=mend,
-            cache_limit_bytes=self._cache.limit_bytes, cache_age_s=self._cache.age_s,
+            keep_s=self._keep_s, may_put=not peer.permissions.observe,
+            total_bytes=limits.total, count=limits.count, rate_bytes_s=limits.rate, stored_bytes=limits.stored,
+            mend=mend, cache_limit_bytes=self._cache.limit_bytes, cache_age_s=self._cache.age_s,
         )  # fmt: skip
 
     def session_ended(self) -> None:

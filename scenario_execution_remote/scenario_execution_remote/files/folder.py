@@ -117,15 +117,16 @@ class Folder:
             return os.readlink(last, dir_fd=parent)
 
     def walk(
-        self, problems: list[str], is_in: Callable[[str, Look], bool] = lambda _name, _look: True
+        self, problems: list[str], is_in: Callable[[str, Look], bool] = lambda _name, _look: True, *, below: str = ""
     ) -> Iterator[tuple[str, Look]]:
         """Everything below, folders before what is in them.
 
         Args:
             problems: What has to stay is named here.
             is_in: Whether something belongs to it; nothing below a folder that does not is looked at.
+            below: The folder to begin with; empty for all of it.
         """
-        pending = [""]
+        pending = [below]
         while pending:
             prefix = pending.pop()
             for name, look in self._list(prefix, problems):

@@ -299,6 +299,47 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListFiles:
+    """Say what lies on the server for this client below ``path``, or what there is if that is empty. Answered by
+    :class:`Listing`."""
+
+    call: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetch:
+    """Send ``path`` of what lies there, and all that is below it, as artifacts of mount 0. The value of the result is
+    how many of them could not be read."""
+
+    call: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveFiles:
+    """Remove ``path`` of what lies there, and all that is below it."""
+
+    call: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenStore:
+    """Take the artifacts that follow, of mount 0, up to :class:`CloseStore`, into this client's own files. The value of
+    the result is where these are on the server."""
+
+    call: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseStore:
+    """No more follow. The value of the result is what went wrong, in a sentence each."""
+
+    call: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
     """So much of what was sent of files has been dealt with, in the costs of ``files.pace``; more may follow. Said by
     whoever receives."""
@@ -343,7 +384,8 @@ class FileTerms:
         client: What the client is called here.
         session: What the session is called in the log.
         folder: Absolute path of the folder on the server for what belongs to this client alone; it need not exist.
-        keeps: Whether results that are not home when the session is over are kept there.
+        keep_s: How long results that are not home when the session is over are kept there; 0 for not at all.
+        may_put: Whether the client may put files of its own there.
         total_bytes: What the session may carry, both ways together; nil for any amount, as in all that follow.
         count: How many files, likewise.
         rate_bytes_s: How fast.
@@ -356,7 +398,8 @@ class FileTerms:
     client: str
     session: str
     folder: str
-    keeps: bool
+    keep_s: float
+    may_put: bool
     total_bytes: int | None
     count: int | None
     rate_bytes_s: int | None
@@ -455,6 +498,20 @@ class Actions:
     utc_s: float
     globs: list[str]
     offered: list[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The outcome of a :class:`ListFiles`.
+
+    Attributes:
+        call: Number of the call this answers.
+        entries: One list for each: its name, with a slash at the end for a folder; ``result``, ``folder``, ``file`` or
+            ``link``; its size in bytes; when it was changed, in seconds since 1970; and when it is removed, or None.
+    """
+
+    call: int
+    entries: list[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -632,7 +689,8 @@ class Staged:
     problems: list[str]
 
 
-Call = Create | Setup | Tick | TickAll | Execute | Stop | Shutdown | Query | EndScenario | ListActions | Mount
+ByHand = ListFiles | Fetch | RemoveFiles | OpenStore | CloseStore
+Call = Create | Setup | Tick | TickAll | Execute | Stop | Shutdown | Query | EndScenario | ListActions | Mount | ByHand
 FromFront = EndSession | Permit | FileTerms
 Piece = Artifact | Chunk | ArtifactEnd
 OfFiles = Offer | Piece | Taken | Declined
@@ -652,4 +710,5 @@ FromWorker = (
     | Ticked
     | Alive
     | Actions
+    | Listing
 )

@@ -67,6 +67,11 @@ class Courier:
         self._outlet = Outlet(conversation.say_all, conversation.wait_for, quota, conversation.pause)
         conversation.divert({messages.Taken: self._outlet.taken, messages.Declined: self._outlet.declined})
 
+    @property
+    def outlet(self) -> Outlet:
+        """The way to the client."""
+        return self._outlet
+
     def watch(self, mount: int, path: Path) -> None:
         """From now on, what changes in this folder is to be sent."""
         self._folders[mount] = folder = Folder(path)

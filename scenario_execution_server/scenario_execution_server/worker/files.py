@@ -17,6 +17,7 @@ from scenario_execution_server.worker.cache import Cache
 from scenario_execution_server.worker.contents import Contents
 from scenario_execution_server.worker.conversation import Conversation
 from scenario_execution_server.worker.courier import Courier
+from scenario_execution_server.worker.depot import Depot, DepotError
 from scenario_execution_server.worker.faults import fault_from
 from scenario_execution_server.worker.permission import NOTHING, check_may_run_something
 from scenario_execution_server.worker.places import Places
@@ -47,6 +48,7 @@ class Files:
         self._stands_for: dict[str, str] = {}
         self._terms: messages.FileTerms | None = None
         self.permit = NOTHING  # what the client may run, as the front said last: whoever may run nothing has no files
+        self._depot: Depot | None = None
         self._waiting: deque[Any] = deque()  # calls that may need the inputs which are on their way
 
     def next_call(self, wait_s: float | None) -> Any:
@@ -60,6 +62,9 @@ class Files:
             call = self._waiting.popleft()
         else:
             call = self._conversation.next_call(wait_s)
+            if self._depot is not None and self._depot.is_open and isinstance(call, messages.Piece):
+                self._depot.take(call)
+                return None
             if isinstance(call, (messages.Offer, messages.Piece)):
                 self._staging.take(call)
                 return None
@@ -68,6 +73,9 @@ class Files:
                 return None
         if isinstance(call, messages.FileTerms):
             self._agree(call)
+            return None
+        if isinstance(call, messages.ByHand):
+            self._conversation.say(self._carry(call))
             return None
         if isinstance(call, messages.Mount):
             self._conversation.say(self._mount(call))
@@ -79,11 +87,29 @@ class Files:
 
     def _agree(self, terms: messages.FileTerms) -> None:
         self._terms = terms
+        self._depot = Depot(terms, self._courier.outlet, self._conversation.say)
         self._quota.limit(
             total_bytes=terms.total_bytes, count=terms.count, rate_bytes_s=terms.rate_bytes_s, mend=terms.mend
         )
         folder = Path(terms.folder)
         self._contents.use(Cache(folder.parent, folder.name, terms))
+
+    def _carry(self, call: messages.ByHand) -> messages.Result | messages.Listing:
+        """Do what a person asks for with `se-remote`."""
+        depot = self._depot
+        try:
+            if depot is None:
+                raise DepotError("this server keeps no files for its clients")
+            if isinstance(call, messages.ListFiles):
+                return messages.Listing(call=call.call, entries=depot.entries(call.path))
+            if isinstance(call, messages.Fetch):
+                return _answer(call.call, None, depot.send(call.path))
+            if isinstance(call, messages.RemoveFiles):
+                depot.remove(call.path)
+                return _answer(call.call, None)
+            return _answer(call.call, None, depot.open() if isinstance(call, messages.OpenStore) else depot.close())
+        except (DepotError, OSError) as error:
+            return _answer(call.call, fault_from(error, "protocol"))
 
     def _mount(self, call: messages.Mount) -> messages.Result:
         """Make a folder that stands for one of the client's, if the server does not have the same."""
@@ -131,12 +157,14 @@ class Files:
             within_s: How long the client may take to say so, in seconds.
         """
         self._staging.close()
+        if self._depot is not None:
+            self._depot.close()
         if self._is_copying and self._courier.is_all_home(within_s):
             (self._folder / keeping.HOME).touch()
 
     def _sign(self) -> None:
         """Write down whose results these are, for whoever finds the folder without us."""
-        if self._terms is not None and self._terms.keeps:
+        if self._terms is not None and self._terms.keep_s:
             keeping.write_about(
                 self._folder,
                 {
@@ -146,7 +174,7 @@ class Files:
             )  # fmt: skip
 
 
-def _answer(call: int, fault: messages.Fault | None, value: str = "") -> messages.Result:
+def _answer(call: int, fault: messages.Fault | None, value: Any = "") -> messages.Result:
     return messages.Result(call=call, status=None, stopped=False, feedback="", fault=fault, value=value, nodes=[])
 
 

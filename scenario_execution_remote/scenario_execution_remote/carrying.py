@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carries files by hand, between this machine and what a server keeps for this client, in a visit of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .errors import CarryingError, RemoteProtocolError
+from .files.folder import Folder
+from .files.ledger import SoleWriter
+from .files.names import NameRefusedError
+from .files.outlet import Outlet
+from .files.receiving import BrokenTransferError, Receiver
+from .files.reporting import Reporter
+from .files.sending import Piece, cost_of
+from .protocol import messages, wire
+from .visit import Visit
+
+STALLED_S = 30.0  # without a byte: a disk on one of the sides has given up
+_REPORT_AFTER_BYTES = 128 * 1024  # as in a run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """Something that lies on the server for this client.
+
+    Attributes:
+        name: From ``results/`` or ``files/`` on; of a folder with a slash at its end.
+        kind: ``result``, ``folder``, ``file`` or ``link``.
+        size_bytes: Of a result, of all files in it.
+        time_s: When it was changed, of a result when its session was over; in seconds since 1970.
+        until_s: When it is removed; None if never.
+    """
+
+    name: str
+    kind: str
+    size_bytes: int
+    time_s: float
+    until_s: float | None
+
+
+def stored_at(visit: Visit, path: str, within_s: float) -> list[Stored]:
+    """What lies on the server below *path*, everything if that is empty.
+
+    Raises:
+        CarryingError: there is no such thing.
+        RemoteError: the session is over.
+    """
+    answer = visit.call(lambda number: messages.ListFiles(call=number, path=path), within_s)
+    if isinstance(answer, messages.Listing):
+        return [_read(entry) for entry in answer.entries]
+    raise _failure(answer)
+
+
+def remove(visit: Visit, path: str, within_s: float) -> None:
+    """Remove *path* there.
+
+    Raises:
+        CarryingError: it cannot be removed.
+        RemoteError: the session is over.
+    """
+    _value(visit.call(lambda number: messages.RemoveFiles(call=number, path=path), within_s))
+
+
+def fetch(visit: Visit, path: str, target: Path, reporter: Reporter) -> list[str]:
+    """Bring *path* from the server into the folder *target*, under the last part of its name.
+
+    Returns:
+        What went wrong, in a sentence each.
+
+    Raises:
+        CarryingError: there is no such thing.
+        RemoteError: the session is over.
+        OSError: *target* cannot be written to.
+    """
+    arrival = _Arrival(visit, path, target, reporter)
+    try:
+        answer = visit.carry(lambda number: messages.Fetch(call=number, path=path), arrival.take, STALLED_S)
+    finally:
+        arrival.close()
+    failed = _value(answer)
+    problems = arrival.problems + [record.text for record in visit.log if record.level == "error"]
+    if failed and not problems:
+        problems.append(f"{failed} files could not be read on the server")
+    return problems
+
+
+class _Arrival:
+    """What comes in during one fetch."""
+
+    def __init__(self, visit: Visit, path: str, target: Path, reporter: Reporter) -> None:
+        self._visit = visit
+        self._above = len(path.strip("/").rpartition("/")[0])
+        self._above += self._above > 0  # the slash
+        self._receiver = Receiver(target, "server", SoleWriter())
+        self._reporter = reporter
+        self._last = 0
+        self._name = ""
+        self._owed = 0
+        self.problems: list[str] = []
+
+    def take(self, message: Any) -> None:
+        if isinstance(message, messages.Collected):
+            self._last = message.number
+            self._reporter.expect(message.size_bytes)
+        elif isinstance(message, Piece):
+            self._deal_with(message)
+            self._owed += cost_of(message)
+            if self._owed >= _REPORT_AFTER_BYTES or message.number == self._last:
+                self._visit.post(wire.encode(messages.Taken(cost=self._owed)))
+                self._owed = 0
+
+    def close(self) -> None:
+        self._receiver.close()
+        self._reporter.end()
+
+    def _deal_with(self, piece: Piece) -> None:
+        try:
+            if isinstance(piece, messages.Artifact):
+                self._name = piece.name
+                self._reporter.begin(piece.name)
+                self._receiver.begin(replace(piece, name=piece.name[self._above :]))
+            elif isinstance(piece, messages.Chunk):
+                self._receiver.add(piece)
+                self._reporter.advance(len(piece.data))
+            else:
+                self._receiver.finish(piece)
+                self._reporter.finish()
+        except (OSError, NameRefusedError, BrokenTransferError) as error:
+            self._receiver.drop()
+            self.problems.append(f"{ascii(self._name)} could not be put down: {error}")
+            self._visit.post(wire.encode(messages.Declined(number=piece.number)))
+
+
+def store(visit: Visit, sources: Iterable[Path], reporter: Reporter, within_s: float) -> tuple[str, list[str]]:
+    """Put files and folders into this client's folder on the server, under the last part of their names.
+
+    Returns:
+        The folder on the server, and what went wrong, in a sentence each.
+
+    Raises:
+        CarryingError: this client may not.
+        RemoteError: the session is over.
+        OSError: a source cannot be read.
+    """
+    place = str(_value(visit.call(lambda number: messages.OpenStore(call=number), within_s)))
+    outlet = Outlet(lambda pieces: _send(visit, pieces, reporter), lambda is_done: visit.wait_for(is_done, STALLED_S))
+    visit.take = lambda message: _heed(outlet, message)
+    problems: list[str] = []
+    number = 0
+    for source in sources:
+        folder = Folder(source.parent)
+        try:
+            names = _names_of(folder, source.name, problems)
+            reporter.expect(sum(size_bytes for _, size_bytes in names))
+            for name, _ in names:
+                number += 1
+                reporter.begin(name)
+                try:
+                    outlet.put_all_of(folder, number, 0, name)
+                    reporter.finish()
+                except (OSError, NameRefusedError) as error:
+                    problems.append(f"{ascii(name)}: {error}")
+        finally:
+            folder.close()
+    outlet.flush()
+    visit.wait_for(lambda: outlet.is_all_taken, STALLED_S)
+    reporter.end()
+    theirs = _value(visit.call(lambda call: messages.CloseStore(call=call), within_s))
+    return place, problems + [str(problem) for problem in theirs]
+
+
+def _send(visit: Visit, pieces: list[Piece], reporter: Reporter) -> None:
+    visit.post(wire.encode_all(pieces))
+    reporter.advance(sum(len(piece.data) for piece in pieces if isinstance(piece, messages.Chunk)))
+
+
+def _heed(outlet: Outlet, message: Any) -> None:
+    if isinstance(message, messages.Taken):
+        outlet.taken(message)
+    elif isinstance(message, messages.Declined):
+        outlet.declined(message)
+
+
+def _names_of(folder: Folder, name: str, problems: list[str]) -> list[tuple[str, int]]:
+    look = folder.look(name)
+    if look is None:
+        raise FileNotFoundError(f"{os.path.join(folder.path, name)} is not there")
+    below = folder.walk(problems, below=name) if look.is_folder else ()
+    return [(name, look.size_bytes), *((one, found.size_bytes) for one, found in below)]
+
+
+def _value(answer: Any) -> Any:
+    if not isinstance(answer, messages.Result) or answer.fault is not None:
+        raise _failure(answer)
+    return answer.value
+
+
+def _failure(answer: Any) -> Exception:
+    if isinstance(answer, messages.Result) and answer.fault is not None:
+        return CarryingError(answer.fault.text)
+    return RemoteProtocolError(f"the server answered a question about files with {type(answer).__name__}")
+
+
+def _read(entry: Any) -> Stored:
+    kinds = (str, str, int, float)
+    if not isinstance(entry, list) or len(entry) != 5 or not all(map(isinstance, entry, kinds)):
+        raise RemoteProtocolError("the server describes a file with other words than this client knows")
+    name, kind, size_bytes, time_s, until_s = entry
+    return Stored(name=name, kind=kind, size_bytes=size_bytes, time_s=time_s, until_s=until_s)

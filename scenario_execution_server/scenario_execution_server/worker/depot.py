@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What lies on the server for a client between its sessions, and is moved by hand: listed, sent, taken and removed.
+
+::
+
+    results/NAME/...   kept of a session, see `keeping`
+    files/...          put there by the client
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from scenario_execution_remote.files.folder import Folder, Look
+from scenario_execution_remote.files.ledger import SoleWriter
+from scenario_execution_remote.files.names import NameRefusedError, checked
+from scenario_execution_remote.files.outlet import Outlet
+from scenario_execution_remote.files.quota import QuotaExceededError, amount
+from scenario_execution_remote.files.receiving import BrokenTransferError, Receiver
+from scenario_execution_remote.files.sending import cost_of
+from scenario_execution_remote.protocol import messages
+from scenario_execution_server.worker.folder import remove_folder
+from scenario_execution_server.worker.keeping import ABOUT, RESULTS, make_private, read_about
+
+FILES = "files"
+LISTED_COUNT = 10_000  # entries of one listing: a megabyte, which is what a person may still look through
+
+
+class DepotError(Exception):
+    """What was asked for is not there, or not allowed; the sentence says which."""
+
+
+class Depot:
+    """One client's. In the worker's main thread; calls are answered when they are carried out.
+
+    Args:
+        terms: Where it is, and what it may hold.
+        outlet: The way to the client.
+        say: Sends messages to the client.
+    """
+
+    def __init__(self, terms: messages.FileTerms, outlet: Outlet, say: Callable[[Any], None]) -> None:
+        self._terms = terms
+        self._base = Path(terms.folder)
+        self._outlet = outlet
+        self._say = say
+        self._receiver: Receiver | None = None
+        self._problems: list[str] = []
+        self._left_bytes: int | None = None
+        self._owed = 0
+
+    # -- from here ---------------------------------------------------------------------------------
+
+    def entries(self, path: str) -> list[list[Any]]:
+        """Name, kind, size, seconds since 1970, and until when it is kept or None, of what lies below *path*.
+
+        Without a path: of the files, and of each kept result as one.
+
+        Raises:
+            DepotError: there is no such thing.
+        """
+        if path:
+            return [_row(name, look) for name, look in self._below(path)][:LISTED_COUNT]
+        rows: list[list[Any]] = []
+        if not self._base.is_dir():
+            return rows
+        with _opened(self._base) as folder:
+            for result in _folders_in(self._base / RESULTS):
+                found = [look for _, look in folder.walk([], below=f"{RESULTS}/{result.name}")]
+                since_s = _since_s(result)
+                size_bytes = sum(look.size_bytes for look in found if look.is_file)
+                until_s = since_s + self._terms.keep_s
+                rows.append([f"{RESULTS}/{result.name}/", "result", size_bytes, since_s, until_s])
+            if (self._base / FILES).is_dir():
+                rows += [_row(name, look) for name, look in folder.walk([], below=FILES)]
+        return rows[:LISTED_COUNT]
+
+    def send(self, path: str) -> int:
+        """Send *path*, a file or a folder with all that is in it. Returns how many of it could not be sent.
+
+        Raises:
+            DepotError: there is no such thing.
+        """
+        entries = self._below(path)
+        self._say(messages.Collected(number=len(entries), size_bytes=sum(look.size_bytes for _, look in entries)))
+        failed = 0
+        with _opened(self._base) as folder:
+            for number, (name, _) in enumerate(entries, 1):
+                try:
+                    failed += self._outlet.put_all_of(folder, number, 0, name) == b""
+                except (OSError, NameRefusedError, QuotaExceededError) as error:
+                    failed += 1
+                    self._say(messages.Log(level="error", text=f"{ascii(name)} was not sent: {error}"))
+        self._outlet.flush()
+        return failed
+
+    def remove(self, path: str) -> None:
+        """Remove *path*, a file or a folder with all that is in it.
+
+        Raises:
+            DepotError: there is no such thing, or it cannot be removed.
+        """
+        self._below(path)
+        place = self._base / path.strip("/")
+        try:
+            problem = remove_folder(place)
+        except OSError as error:
+            problem = str(error)
+        if problem:
+            raise DepotError(problem)
+
+    # -- to here -----------------------------------------------------------------------------------
+
+    def open(self) -> str:
+        """From now on, :meth:`take` what the client sends. Returns the folder on this machine.
+
+        Raises:
+            DepotError: this client may not put anything here.
+        """
+        if not self._terms.may_put:
+            raise DepotError(f"the client {self._terms.client} may only look; {self._terms.mend}")
+        place = self._base / FILES
+        make_private(place)
+        if self._terms.stored_bytes is not None:
+            with _opened(place) as folder:
+                held = sum(look.size_bytes for _, look in folder.walk([]) if look.is_file)
+            self._left_bytes = self._terms.stored_bytes - held
+        self._receiver = Receiver(place, "client", SoleWriter())
+        self._problems = []
+        return str(place)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether pieces are for the depot."""
+        return self._receiver is not None
+
+    def take(self, piece: messages.Piece) -> None:
+        """Put down what the client sends."""
+        if self._receiver is None:
+            return
+        try:
+            if isinstance(piece, messages.Artifact):
+                self._make_room(piece)
+                self._receiver.begin(piece)
+            elif isinstance(piece, messages.Chunk):
+                self._receiver.add(piece)
+            else:
+                self._receiver.finish(piece)
+        except (OSError, NameRefusedError, BrokenTransferError, DepotError) as error:
+            self._receiver.drop()
+            self._problems.append(str(error))
+            self._say(messages.Declined(number=piece.number))
+        self._owed += cost_of(piece)
+        if self._owed >= _REPORT_AFTER_BYTES or isinstance(piece, messages.ArtifactEnd):
+            self._say(messages.Taken(cost=self._owed))
+            self._owed = 0
+
+    def close(self) -> list[str]:
+        """Take no more. Returns what went wrong, in a sentence each."""
+        if self._receiver is not None:
+            self._receiver.close()
+            self._receiver = None
+        return self._problems
+
+    def _make_room(self, piece: messages.Artifact) -> None:
+        if piece.kind != "file" or self._left_bytes is None:
+            return
+        if piece.size_bytes > self._left_bytes:
+            left, limit = amount(max(0, self._left_bytes)), amount(self._terms.stored_bytes or 0)
+            raise DepotError(
+                f"{ascii(piece.name)} has {amount(piece.size_bytes)}, and {left} are left of the {limit} that this "
+                f"client may leave here; remove something with `se-remote rm`, or {self._terms.mend}"
+            )
+        self._left_bytes -= piece.size_bytes
+
+    def _below(self, path: str) -> list[tuple[str, Look]]:
+        """What *path* is, and what is in it; names from the client's folder on."""
+        name = path.strip("/")
+        try:
+            parts = checked(name)
+            if parts[0] not in (RESULTS, FILES) or (parts[0] == RESULTS and len(parts) > 1 and parts[1][0] == "."):
+                raise DepotError(f"there is no {ascii(path)}; everything lies in {RESULTS}/ or {FILES}/")
+            with _opened(self._base) as folder:
+                look = folder.look(name)
+                if look is None:
+                    raise DepotError(f"there is no {ascii(path)}")
+                return [(name, look), *(folder.walk([], below=name) if look.is_folder else ())]
+        except (OSError, NameRefusedError) as error:
+            raise DepotError(f"there is no {ascii(path)}: {error}") from error
+
+
+_REPORT_AFTER_BYTES = 64 * 1024  # no later than that: the client's window may be as small as one chunk
+
+
+class _opened:
+    """A folder for the length of a block."""
+
+    def __init__(self, path: Path) -> None:
+        self._folder = Folder(path)
+
+    def __enter__(self) -> Folder:
+        return self._folder
+
+    def __exit__(self, *_error: object) -> None:
+        self._folder.close()
+
+
+def _folders_in(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        yield from (one for one in sorted(path.iterdir()) if not one.name.startswith(".") and (one / ABOUT).is_file())
+
+
+def _since_s(result: Path) -> float:
+    about = read_about(result) or {}
+    try:
+        return datetime.fromisoformat(str(about.get("over"))).timestamp()
+    except (ValueError, OverflowError):
+        return os.stat(result).st_mtime
+
+
+def _row(name: str, look: Look) -> list[Any]:
+    kind = "folder" if look.is_folder else "link" if look.is_link else "file"
+    return [f"{name}/" if look.is_folder else name, kind, look.size_bytes, look.mtime_ns / 1e9, None]

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`se-remote ls`, `get`, `put` and `rm`: what a server keeps for a client, carried by hand."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from scenario_execution_keys.permissions import Permissions
+from scenario_execution_keys.store import KeyStore
+from scenario_execution_remote.errors import CarryingError
+from tests.support.proxy import Proxy
+from tests.support.servers import BIN, BRISK, CURVE, Identity, ServerProcess, clean_environment, make_guest
+from tests.support.waiting import wait_until
+from tests.system.conftest import Run, Serve, Start
+from tests.system.test_kept_results import lose_a_client
+
+REFUSED = CarryingError.exit_code
+
+
+def start_typing(who: Identity, *words: str | Path, cwd: Path | None = None) -> subprocess.Popen[str]:
+    environment = clean_environment(SCENARIO_EXECUTION_KEYS_DIR=str(who.folder))
+    return subprocess.Popen(
+        [BIN / "se-remote", *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd
+    )
+
+
+def typed(who: Identity, *words: str | Path, code: int = 0, cwd: Path | None = None) -> str:
+    """What a command of se-remote prints on standard output, or on standard error if it is to fail."""
+    process = start_typing(who, *words, cwd=cwd)
+    output, complaints = process.communicate(timeout=60)
+    assert process.returncode == code, output + complaints
+    return complaints if code else output
+
+
+def listed(who: Identity, server: ServerProcess, *path: str) -> list[str]:
+    found = json.loads(typed(who, "ls", server.endpoint, *path, "--json"))["files"]
+    return [one["name"] for one in found]
+
+
+def test_results_of_a_lost_run_are_listed_and_fetched_whole(
+    serve: Serve, start: Start, owner: Identity, tmp_path: Path
+) -> None:
+    server = serve(*CURVE, *BRISK)
+    kept = lose_a_client(server, start, tmp_path)
+    (name,) = listed(owner, server)
+    assert name == f"results/{kept.name}/"
+    assert f"{name}  until 20" in typed(owner, "ls", server.endpoint)
+    assert f"{name}output-1/x" in listed(owner, server, name)
+    typed(owner, "get", server.endpoint, name, cwd=tmp_path)
+    assert (tmp_path / kept.name / "output-1" / "x").read_text() == "precious"
+    typed(owner, "get", server.endpoint, f"{name}output-1/x", tmp_path / "one")
+    assert (tmp_path / "one" / "x").read_text() == "precious"
+    typed(owner, "rm", server.endpoint, name)
+    assert listed(owner, server) == [] and not kept.exists()
+
+
+def test_what_is_kept_for_one_client_is_not_there_for_another(
+    serve: Serve, start: Start, guest: Identity, tmp_path: Path
+) -> None:
+    server = serve(*CURVE, *BRISK)
+    kept = lose_a_client(server, start, tmp_path)
+    assert listed(guest, server) == []
+    assert "there is no" in typed(guest, "get", server.endpoint, f"results/{kept.name}", code=REFUSED, cwd=tmp_path)
+
+
+def test_what_is_put_is_found_by_an_action_under_the_path_that_was_printed(
+    server: ServerProcess, run: Run, owner: Identity, tmp_path: Path
+) -> None:
+    folder = tmp_path / "maps"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "map.yaml").write_text("resolution: 0.05")
+    (folder / "tool").write_text("#!/bin/sh")
+    (folder / "tool").chmod(0o755)
+    (place,) = typed(owner, "put", server.endpoint, folder).splitlines()
+    outcome = run(f'run_process("cat {place}/deep/map.yaml") with:\n    remote("{server.endpoint}")')
+    assert "INFO resolution: 0.05" in outcome.said, outcome.output
+    assert stat.S_IMODE((Path(place) / "tool").stat().st_mode) == 0o755
+    assert {"files/maps/", "files/maps/deep/", "files/maps/deep/map.yaml"} <= set(listed(owner, server))
+    typed(owner, "get", server.endpoint, "files/maps", tmp_path / "back")
+    assert (tmp_path / "back" / "maps" / "deep" / "map.yaml").read_text() == "resolution: 0.05"
+    typed(owner, "rm", server.endpoint, "files/maps")
+    assert listed(owner, server) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/etc/passwd", "..", "files/../../..", "results/../..", "files/./x", "clients", "results/.new-x", "files/n", "\n"],
+)
+@pytest.mark.parametrize("verb", ["ls", "get", "rm"])
+def test_paths_that_are_none_of_the_clients_are_refused(
+    verb: str, path: str, server: ServerProcess, owner: Identity, tmp_path: Path
+) -> None:
+    assert "there is no" in typed(owner, verb, server.endpoint, path, code=REFUSED, cwd=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_in_the_clients_folder_leads_nowhere(
+    server: ServerProcess, owner: Identity, tmp_path: Path
+) -> None:
+    (tmp_path / "x").write_text("x")
+    (place,) = typed(owner, "put", server.endpoint, tmp_path / "x").splitlines()
+    link = Path(place).with_name("link")
+    link.symlink_to("/etc")
+    typed(owner, "get", server.endpoint, "files/link/passwd", code=REFUSED, cwd=tmp_path)
+    typed(owner, "get", server.endpoint, "files/link", code=REFUSED, cwd=tmp_path)
+    typed(owner, "rm", server.endpoint, "files/link")
+    assert Path("/etc/passwd").exists() and not link.is_symlink()
+    typed(owner, "rm", server.endpoint, "files/x")
+
+
+def test_a_client_that_may_only_look_puts_nothing(serve: Serve, owner: Identity, tmp_path: Path) -> None:
+    server = serve(*CURVE, *BRISK)
+    observer = make_guest(tmp_path / "observer", owner, None)
+    KeyStore(owner.folder).enrol("observer", observer.pair.public, permissions=Permissions(observe=True))
+    try:
+        server.wait_for_log("enrolled=observer")
+        (tmp_path / "x").write_text("x")
+        assert "may only look" in typed(observer, "put", server.endpoint, tmp_path / "x", code=REFUSED)
+        assert listed(observer, server) == []
+    finally:
+        KeyStore(owner.folder).revoke("observer")
+
+
+def test_more_than_may_be_stored_is_refused_with_the_next_step_and_what_was_there_stays(
+    serve: Serve, owner: Identity, tmp_path: Path
+) -> None:
+    server = serve(*CURVE, *BRISK, "--file-limits", "stored=1M")
+    (tmp_path / "small").write_bytes(os.urandom(600_000))
+    (tmp_path / "more").write_bytes(os.urandom(600_000))
+    typed(owner, "put", server.endpoint, tmp_path / "small")
+    sentence = typed(owner, "put", server.endpoint, tmp_path / "more", code=REFUSED)
+    assert "'more' has 600.0 kB, and 400.0 kB are left of the 1.0 MB" in sentence and "se-remote rm" in sentence
+    assert listed(owner, server) == ["files/small"]
+
+
+def test_what_is_not_there_cannot_be_put(server: ServerProcess, owner: Identity, tmp_path: Path) -> None:
+    assert "is not there" in typed(owner, "put", server.endpoint, tmp_path / "nothing", code=REFUSED)
+
+
+def test_a_put_that_is_killed_leaves_nothing_under_its_name(serve: Serve, owner: Identity, tmp_path: Path) -> None:
+    server = serve(*CURVE, *BRISK, "--file-limits", "rate=20M")
+    (tmp_path / "big").write_bytes(os.urandom(100_000_000))
+    process = start_typing(owner, "put", server.endpoint, tmp_path / "big")
+    files = server.state / "scenario_execution" / "files" / "clients"
+    wait_until(lambda: list(files.glob("*/files/.scenario-remote-*")), 30.0)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    server.wait_idle(30.0)
+    assert list(files.glob("*/files/*")) == []
+
+
+def test_a_get_goes_on_where_a_broken_connection_left_it(serve: Serve, owner: Identity, tmp_path: Path) -> None:
+    server = serve(*CURVE, "--watchdog", "10", "--file-limits", "rate=20M")
+    content = os.urandom(60_000_000)
+    (tmp_path / "big").write_bytes(content)
+    with Proxy(server.port) as proxy:
+        typed(owner, "put", proxy.endpoint, tmp_path / "big")
+        process = start_typing(owner, "get", proxy.endpoint, "files/big", tmp_path / "back")
+        wait_until(lambda: list((tmp_path / "back").glob(".scenario-remote-*")), 30.0)
+        before = proxy.connection_count
+        proxy.cut()
+        proxy.restore()
+        wait_until(lambda: proxy.connection_count > before)
+        output, complaints = process.communicate(timeout=60)
+    assert process.returncode == 0, output + complaints
+    assert hashlib.sha256((tmp_path / "back" / "big").read_bytes()).digest() == hashlib.sha256(content).digest()
+
+
+def test_a_get_into_a_full_disk_is_an_error_and_leaves_what_was_there(
+    server: ServerProcess, owner: Identity, tmp_path: Path
+) -> None:
+    (tmp_path / "big").write_bytes(os.urandom(3_000_000))
+    typed(owner, "put", server.endpoint, tmp_path / "big")
+    (tmp_path / "back").mkdir()
+    (tmp_path / "back" / "big").write_text("mine")
+    command = 'ulimit -f 1000; exec "$0" get "$1" files/big "$2"'
+    done = subprocess.run(
+        ["sh", "-c", command, BIN / "se-remote", server.endpoint, tmp_path / "back"],
+        env=clean_environment(SCENARIO_EXECUTION_KEYS_DIR=str(owner.folder)), capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == REFUSED and "'files/big' could not be put down" in done.stderr, done.stderr
+    assert (tmp_path / "back" / "big").read_text() == "mine" and len(list((tmp_path / "back").iterdir())) == 1
+    typed(owner, "rm", server.endpoint, "files/big")
+
+
