@@ -68,7 +68,7 @@ def _features() -> Iterator[str]:
 
 def _sentence(row: Row, numbers: dict[str, int]) -> str:
     number = "" if row.differs is None else f" ({numbers[row.differs.title]})"
-    left_out = "".join(f" Not compared: {aspect}, as {why}." for aspect, why in _grouped(row).items())
+    left_out = "".join(f" Not compared: {aspect} ({why})." for aspect, why in _grouped(row).items())
     return f"{row.name}{number}.{left_out}".replace("_", r"\_").replace("*", r"\*")
 
 
