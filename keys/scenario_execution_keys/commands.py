@@ -16,6 +16,8 @@ from scenario_execution_keys.enrolment import ENROLMENT_COMMANDS
 from scenario_execution_keys.errors import KeyExistsError, KeyNotFoundError, KeysError
 from scenario_execution_keys.keypair import KeyPair, PublicKey
 from scenario_execution_keys.store import KeyStore
+from scenario_execution_keys.succession import ServerSuccession, announced
+from scenario_execution_keys.succession_command import server_rotate
 from scenario_execution_keys.trust import LOOPBACK, client_name_for
 
 __all__ = ["CLIENT_COMMANDS", "SERVER_COMMANDS", "KeysGroup", "keys_dir_option"]
@@ -125,8 +127,12 @@ def _missing_steps(store: KeyStore) -> str | None:
 @keys_dir_option
 def server_key(keys_dir: Path | None) -> None:
     """Print this server's public key, to be trusted by its clients."""
-    public = KeyStore.open(keys_dir).server_pair().public
+    store = KeyStore.open(keys_dir)
+    public = store.server_pair().public
     _show(public, "se-server", f"Next, on a client, run: se-remote trust HOST {public.text}")
+    plan = ServerSuccession(store).plan()
+    if plan is not None:
+        click.echo(f"se-server: the next key is {announced(plan)}", err=True)
 
 
 # ---------------------------------------------------------------------- se-remote
@@ -183,5 +189,5 @@ def _show(public: PublicKey, program: str, advice: str) -> None:
     click.echo(f"{program}: its fingerprint is {public.fingerprint}. {advice}", err=True)
 
 
-SERVER_COMMANDS: tuple[click.Command, ...] = (server_keygen, server_key, *ENROLMENT_COMMANDS)
+SERVER_COMMANDS: tuple[click.Command, ...] = (server_keygen, server_key, server_rotate, *ENROLMENT_COMMANDS)
 CLIENT_COMMANDS: tuple[click.Command, ...] = (client_keygen, client_key, client_trust)

@@ -209,7 +209,8 @@ def server_invite(
     click.echo(invitation.text)
     guessed = "" if endpoints else " (guessed; --endpoint says better)"
     click.echo(
-        f"se-server: {name} may: {permissions.summary()}. The line is good once, until {show_instant(until)}, "
+        f"se-server: {name} may: {permissions.summary()}. The line is good once, "
+        f"until {show_instant(invitation.until)}, "
         f"for a client that finds this server at {' or '.join(invitation.endpoints)}{guessed}.\n"
         "Next, on that client, run: se-remote join LINE",
         err=True,

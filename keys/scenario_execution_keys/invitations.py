@@ -23,6 +23,7 @@ from scenario_execution_keys.keypair import KeyPair, PublicKey
 from scenario_execution_keys.pairs import read_public, timestamp
 from scenario_execution_keys.permissions import Permissions, parse_instant, show_instant
 from scenario_execution_keys.store import KeyStore
+from scenario_execution_keys.succession import ServerSuccession
 from scenario_execution_keys.trust import Client, check_client_name
 
 _EXPIRES, _INVITED = "expires", "invited"
@@ -47,7 +48,7 @@ class Invitations:
         Args:
             name: The client's name; nobody may be enrolled under it.
             endpoints: Where the client finds the server, each as HOST:PORT.
-            until: When the invitation ends.
+            until: When the invitation ends; at the latest when the next server key counts.
             permissions: What the client will be allowed.
             replace: Whether an invitation for the same name ends with this.
 
@@ -66,6 +67,9 @@ class Invitations:
         self._clear_away(datetime.now(timezone.utc))
         pair = KeyPair.generate()
         until = until.replace(microsecond=0)
+        plan = ServerSuccession(self._store).plan()
+        if plan is not None and plan.counts_from is not None:
+            until = min(until, plan.counts_from)  # the line names the key that counts until then
         metadata = {
             "name": name, _INVITED: timestamp(), _EXPIRES: show_instant(until), **permissions.to_metadata(),
         }  # fmt: skip

@@ -5,16 +5,37 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
 from scenario_execution_keys import files, paths
-from scenario_execution_keys.errors import KeyExistsError, KeyFileError, KeyNotFoundError, KeyTextError
+from scenario_execution_keys.errors import (
+    KeyExistsError,
+    KeyFileError,
+    KeyNotFoundError,
+    KeyTextError,
+    PermissionValueError,
+)
 from scenario_execution_keys.keyfile import KeyFile, format_key_file, parse_key_file
 from scenario_execution_keys.keypair import KeyPair, PublicKey, SecretKey
+from scenario_execution_keys.permissions import parse_instant, show_instant
 
 COMMANDS = {paths.SERVER: "se-server", paths.CLIENT: "se-remote"}
+_FROM = "counts-from"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextPair:
+    """The pair that comes after the one in its place, and for a server's the moment from which it counts."""
+
+    pair: KeyPair
+    counts_from: datetime | None = None
+
+    def counts(self, now: datetime) -> bool:
+        """Whether it is the pair to use *now*. A client's has no such moment; servers are told of it one by one."""
+        return self.counts_from is not None and now >= self.counts_from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +63,12 @@ class PairFiles:
     def public_path(self) -> Path:
         """The file with the public key alone."""
         return self.directory / (self.role + paths.PUBLIC_SUFFIX)
+
+    @property
+    def next_path(self) -> Path:
+        """The file with the pair that comes next, while a key is exchanged."""
+        secret = self.directory / (self.role + paths.SECRET_SUFFIX)
+        return secret.with_name(secret.name + paths.NEXT_SUFFIX)
 
     def _command(self, verb: str) -> str:
         return f"{COMMANDS[self.role]} {verb}{self.option}"
@@ -113,10 +140,84 @@ class PairFiles:
         pair = KeyPair.generate()
         metadata = {"role": self.role, "created": timestamp()}
         # The secret file decides who wins and is complete by itself; a crash before the second one loses nothing.
-        secret_data = format_key_file(pair.public, secret=pair.secret, metadata=metadata)
-        files.create_owned(self.secret_path, secret_data, mend=self._show)
+        files.create_owned(self.secret_path, self.secret_file(pair), mend=self._show)
         files.create_owned(self.public_path, format_key_file(pair.public, metadata=metadata), mend=self._show)
         return pair
+
+    def secret_file(self, pair: KeyPair, more: Mapping[str, str] | None = None) -> bytes:
+        """What a secret file with *pair* holds; *more* stands in its metadata."""
+        metadata = {"role": self.role, "created": timestamp(), **(more or {})}
+        return format_key_file(pair.public, secret=pair.secret, metadata=metadata)
+
+    def load_next(self) -> NextPair | None:
+        """The pair that comes next; None if none was made, or if it is in its place already.
+
+        Raises:
+            KeysError: If it cannot be read.
+        """
+        path = self.next_path
+        if self.given is not None or not files.check_folder(self.directory):
+            return None
+        mend = f"Run: mv -i {quoted(path)} {quoted(path)}.refused"
+        try:
+            found = parse_key_file(files.read_owned(path, secret=True, mend=mend), path=path, mend=mend)
+        except KeyNotFoundError:
+            return None
+        if found.secret is None:
+            raise KeyFileError("secret-key is missing", mend, path=path)
+        if found.public == self.load().public:
+            return None
+        counts_from = None
+        if self.role == paths.SERVER:
+            try:
+                counts_from = parse_instant(found.metadata[_FROM])
+            except (KeyError, PermissionValueError) as error:
+                raise KeyFileError(f"{_FROM} is missing or no moment", mend, path=path) from error
+        return NextPair(pair=KeyPair(found.public, found.secret), counts_from=counts_from)
+
+    def make_next(self, pair: KeyPair, *, counts_from: datetime | None, mend: str) -> None:
+        """Write the pair that comes next.
+
+        Raises:
+            KeyExistsError: If there is one; its mending is *mend*.
+            KeysError: If it cannot be written.
+        """
+        more = {} if counts_from is None else {_FROM: show_instant(counts_from)}
+        files.create_owned(self.next_path, self.secret_file(pair, more), mend=mend)
+
+    def move_next(self, following: NextPair, counts_from: datetime) -> None:
+        """Let the next pair count from another moment.
+
+        Raises:
+            KeysError: If it cannot be written.
+        """
+        files.replace_owned(self.next_path, self.secret_file(following.pair, {_FROM: show_instant(counts_from)}))
+
+    def drop_next(self) -> None:
+        """Forget the pair that comes next.
+
+        Raises:
+            KeyAccessError: If it cannot be removed.
+        """
+        files.remove_owned(self.next_path)
+
+    def put_in_place(self, pair: KeyPair) -> None:
+        """Let the next *pair* take the place of the one before. Whenever this is cut short, repeating it is right.
+
+        Raises:
+            KeysError: If a file cannot be written. Either pair is complete in its place then.
+        """
+        # A public file may be missing, but must not belong to another pair.
+        files.remove_owned(self.public_path)
+        files.replace_owned(self.secret_path, self.secret_file(pair))
+        files.remove_owned(self.next_path)
+        self.mend_public(pair)
+
+    def mend_public(self, pair: KeyPair) -> None:
+        """Write the public file if it is missing."""
+        if not os.path.lexists(self.public_path):
+            data = format_key_file(pair.public, metadata={"role": self.role, "created": timestamp()})
+            files.replace_owned(self.public_path, data)
 
     def check_absent(self) -> None:
         """Make sure that neither file is there, without touching anything.

@@ -33,6 +33,7 @@ OPTIONS = ("actions", "from", "until", "sessions", "files", "observe", "admin")
 # What we, zmq.auth and czmq's key maker write to tell people something; and anybody's own, as x-NAME.
 REMARKS = frozenset({"name", "enrolled", "role", "created", "comment", "email", "organization", "version", "endpoint"})
 NEXT_KEY, ROTATED = "next-key", "rotated"  # written by a running server when a client exchanges its key
+NEXT_FROM = "next-from"  # beside it in a pin of a server: when its next key counts
 NOTES = REMARKS | {NEXT_KEY, ROTATED}
 REMARK_PREFIX = "x-"
 MAX_SESSIONS = 10_000  # above any --max-sessions; a larger number is a slip of the finger

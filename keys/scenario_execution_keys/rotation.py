@@ -8,7 +8,6 @@ servers that were not told.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -42,9 +41,8 @@ class ClientRotation:
     def __init__(self, store: KeyStore) -> None:
         self._store = store
         self._files = store.pair_files(paths.CLIENT)
-        secret = store.directory / (paths.CLIENT + paths.SECRET_SUFFIX)
-        self.next_path = secret.with_name(secret.name + paths.NEXT_SUFFIX)
-        self.old_path = secret.with_name(secret.name + paths.OLD_SUFFIX)
+        self.next_path = self._files.next_path
+        self.old_path = self.next_path.with_suffix(paths.OLD_SUFFIX)
 
     def check_own(self) -> KeyPair:
         """The current pair, if it is one that can be exchanged here.
@@ -65,13 +63,11 @@ class ClientRotation:
         Raises:
             KeysError: If it cannot be read.
         """
-        found = self._read(self.next_path)
-        if found is None or found.secret is None:
+        following = self._files.load_next()
+        if following is None:
+            files.remove_owned(self.next_path)  # cut short in the very last step, if it is there
             return None
-        if found.public == self._files.load().public:  # cut short in the very last step
-            files.remove_owned(self.next_path)
-            return None
-        return KeyPair(found.public, found.secret)
+        return following.pair
 
     def make_next(self) -> KeyPair:
         """Make the next pair.
@@ -82,7 +78,7 @@ class ClientRotation:
         """
         pair = KeyPair.generate()
         mend = f"Another rotation is under way. Run: {self._store.command('se-remote keygen --rotate')}"
-        files.create_owned(self.next_path, _secret_file(pair), mend=mend)
+        self._files.make_next(pair, counts_from=None, mend=mend)
         return pair
 
     def old_pair(self) -> KeyPair | None:
@@ -121,11 +117,7 @@ class ClientRotation:
         left = tuple(waiting)
         if left:
             self.keep_old(self._files.load(), left)
-        # A public file may be missing, but must not belong to another pair.
-        files.remove_owned(self._files.public_path)
-        files.replace_owned(self._files.secret_path, _secret_file(pair))
-        files.remove_owned(self.next_path)
-        self.mend_public(pair)
+        self._files.put_in_place(pair)
         if not left:
             files.remove_owned(self.old_path)
 
@@ -135,13 +127,12 @@ class ClientRotation:
         if not left:
             files.remove_owned(self.old_path)
             return
-        files.replace_owned(self.old_path, _secret_file(pair, {_WAITING: left} if len(left) <= _WAITING_LIMIT else {}))
+        more = {_WAITING: left} if len(left) <= _WAITING_LIMIT else {}
+        files.replace_owned(self.old_path, self._files.secret_file(pair, more))
 
     def mend_public(self, pair: KeyPair) -> None:
         """Write the public file if it is missing."""
-        if not os.path.lexists(self._files.public_path):
-            data = format_key_file(pair.public, metadata={"role": paths.CLIENT, "created": timestamp()})
-            files.replace_owned(self._files.public_path, data)
+        self._files.mend_public(pair)
 
     def _read(self, file: Path) -> KeyFile | None:
         mend = f"Run: mv -i {quoted(file)} {quoted(file)}.refused"
@@ -160,11 +151,6 @@ def spare_pair(store: KeyStore) -> KeyPair | None:
         return ClientRotation(store).old_pair()
     except KeysError:
         return None
-
-
-def _secret_file(pair: KeyPair, more: Mapping[str, str] | None = None) -> bytes:
-    metadata = {"role": paths.CLIENT, "created": timestamp(), **(more or {})}
-    return format_key_file(pair.public, secret=pair.secret, metadata=metadata)
 
 
 # ------------------------------------------------------------------ on the server

@@ -7,6 +7,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote
@@ -209,11 +210,21 @@ class ServerScope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownServer:
-    """A server this client trusts: `key` is its public key wherever `scope` says; `path` is the file that says so."""
+    """A server this client trusts.
+
+    Attributes:
+        scope: Where it is.
+        key: Its public key there.
+        path: The file that says so.
+        next_key: The key that it will have, as it has said itself; accepted where *key* is not proved.
+        next_from: When that is to be.
+    """
 
     scope: ServerScope
     key: PublicKey
     path: Path
+    next_key: PublicKey | None = None
+    next_from: datetime | None = None
 
 
 def scopes_for(host: str, port: int) -> tuple[ServerScope, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import zmq
 
-from scenario_execution_keys.keypair import KeyPair
+from scenario_execution_keys.keypair import KeyPair, PublicKey
 from scenario_execution_remote.addresses import Address
 from scenario_execution_remote.diagnosis import Attempt, Outcome, Parties, Probe, Reach, diagnose
 from scenario_execution_remote.endpoint import Endpoint
@@ -78,6 +78,8 @@ class Connection:
         socket: DEALER. IMMEDIATE is set: while the connection is down a send raises ``zmq.Again`` instead of queueing.
         monitor: PAIR that becomes readable when :meth:`events` has something.
         encrypted: Whether it speaks CURVE.
+        server_key: The key that the server has proved, or has to prove when the connection is made again.
+        next_key: Another one that it may prove instead when the connection is made again.
     """
 
     def __init__(
@@ -88,6 +90,8 @@ class Connection:
         self.socket: zmq.Socket[bytes] = socket
         self.monitor: zmq.Socket[bytes] = monitor
         self.encrypted: bool = parties.server_key is not None
+        self.server_key: PublicKey | None = parties.server_key
+        self.next_key: PublicKey | None = None
         self._parties = parties
         self._is_up = True
         self._failed_handshake = False
@@ -99,11 +103,13 @@ class Connection:
 
     def _understand(self, event: int, value: int) -> LinkEvent | None:
         if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-            self._is_up = True
+            self._is_up, self._failed_handshake = True, False
             return LinkEvent(change=LinkChange.UP, text=f"connected to {self.endpoint} again")
         if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
             self._failed_handshake = True
             why = "broke off the handshake" if value == EPIPE else "did not finish the handshake"
+            if value == EPIPE and self.next_key is not None:
+                self._try_the_other_key(self.next_key)
             return LinkEvent(change=LinkChange.UNCONVINCED, text=f"the peer at {self.endpoint} {why}")
         if event in (zmq.EVENT_HANDSHAKE_FAILED_AUTH, zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL):
             self._failed_handshake = True
@@ -117,6 +123,13 @@ class Connection:
         if event == zmq.EVENT_CLOSED and not self._is_up:
             return LinkEvent(change=LinkChange.UNREACHABLE, text=f"nobody listens at {self.endpoint}")
         return None
+
+    def _try_the_other_key(self, key: PublicKey) -> None:
+        """The server may have exchanged its key meanwhile, or not yet: connect anew, expecting the other one."""
+        self.server_key, self.next_key = key, self.server_key
+        self.socket.disconnect(self.address)
+        self.socket.setsockopt(zmq.CURVE_SERVERKEY, key.z85.encode("ascii"))  # acts on later connects only
+        self.socket.connect(self.address)
 
     def _refused(self, event: int, value: int) -> LinkEvent:
         if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:

@@ -115,7 +115,12 @@ def _server_key(endpoint: Endpoint, security: Security, given: str) -> Line:
     if security.server_key is not None:
         fingerprint = security.server_key.fingerprint
         where = "in the scenario" if given else "among the known servers"
-        return ok(Step.SERVER_KEY, f"{fingerprint} is pinned {where}", fingerprint=fingerprint)
+        next_key = security.pins.next_key if security.pins is not None else None
+        beside = f", and {next_key.fingerprint} beside it, as the server has announced" if next_key is not None else ""
+        return ok(
+            Step.SERVER_KEY, f"{fingerprint} is pinned {where}{beside}", fingerprint=fingerprint,
+            next_fingerprint=next_key.fingerprint if next_key is not None else None,
+        )  # fmt: skip
     if security.warning is not None:
         return warning(Step.SERVER_KEY, security.warning, next_command=f"se-remote trust {endpoint} sepub-...")
     return skipped(Step.SERVER_KEY, "none is pinned; on this machine that is no danger")
@@ -152,7 +157,10 @@ def _inside(visit: Visit) -> Iterator[Line]:
         return
     yield ok(
         Step.SESSION,
-        f"opened by {welcome.program}, which ends it after {welcome.watchdog_s:g} s of silence",
+        "; ".join([
+            f"opened by {welcome.program}, which ends it after {welcome.watchdog_s:g} s of silence",
+            *(remark.text for remark in visit.remarks),
+        ]),
         program=welcome.program, watchdog_s=welcome.watchdog_s,
     )  # fmt: skip
     yield compared(versions_here(), welcome.versions, PROTOCOL_VERSION)

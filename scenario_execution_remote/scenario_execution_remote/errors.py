@@ -194,7 +194,7 @@ class ServerIdentityError(HandshakeError):
         super().__init__(
             endpoint,
             f"the server at {endpoint} broke off the handshake meant for the key {expected}: "
-            "it probably has another key, or somebody else answers there",
+            "it probably has exchanged its key, or somebody else answers there",
             advice="compare with `se-server key` on the server; only if that is the right server, pin its new key here "
             "(in the scenario, if it is pinned there)",
             next_command=_pin(endpoint, "trust --replace"),

@@ -114,6 +114,7 @@ def ping(endpoint: str, count: int, as_json: bool, server_key: str, timeout_s: f
                 click.echo(f"{number}: link {_ms(link_s[-1])} ms, program {_ms(program_s[-1])} ms")
             if number < count:
                 visit.rest(PING_EVERY_S)
+    _tell(visit)
     if as_json:
         document = {"endpoint": endpoint, "link_s": link_s, "program_s": program_s}
         click.echo(json.dumps(document | {"summary": {"link": _summary(link_s), "program": _summary(program_s)}}))
@@ -136,6 +137,7 @@ def actions(endpoint: str, as_json: bool, server_key: str, timeout_s: float, key
         visit.connect()
         visit.open()
         answer = visit.call(lambda number: ListActions(call=number), LIST_WITHIN_S)
+    _tell(visit)
     offered = offered_by(answer)
     if as_json:
         document = {"endpoint": endpoint, "globs": answer.globs, "actions": [action.as_json() for action in offered]}
@@ -178,6 +180,12 @@ def visit_to(text: str, server_key: str, program: str, timeout_s: float, keys_di
     if security.warning is not None:
         click.echo(f"se-remote: {security.warning}", err=True)
     return Visit(endpoint, security, program=program, timeout_s=timeout_s)
+
+
+def _tell(visit: Visit) -> None:
+    """Say what the server has said of its own key."""
+    for remark in visit.remarks:
+        click.echo(f"se-remote: {remark.text}", err=True)
 
 
 def _take_time(visit: Visit, within_s: float) -> float:

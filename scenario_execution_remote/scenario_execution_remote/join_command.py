@@ -20,6 +20,7 @@ from scenario_execution_keys.trust import ServerScope, check_client_name, client
 
 from .errors import RemoteError
 from .joining import join
+from .pins import Pins
 from .ssh import SCHEME, Login, exchange_keys
 
 
@@ -69,7 +70,8 @@ def _join_with_line(store: KeyStore, line: str) -> None:
         store.trust(place, invitation.server)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
-        found, name = join(invitation, own, context)
+        pins = Pins(store, invitation.endpoints[0], invitation.server)
+        found, name = join(invitation, own, pins, context)
     except RemoteError as error:
         click.echo(f"se-remote: {error}", err=True)
         sys.exit(error.exit_code)

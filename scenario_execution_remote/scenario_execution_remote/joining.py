@@ -15,6 +15,7 @@ from scenario_execution_keys.permissions import show_instant
 
 from .endpoint import Endpoint
 from .errors import HandshakeError, InvitationError, NotEnrolledError, RemoteProtocolError, ServerUnreachableError
+from .pins import Pins
 from .protocol import messages, wire
 from .protocol.frames import SESSION_ID_BYTES, Frame, FrameError, Kind, decode_frame
 from .transport import Connection, connect
@@ -26,12 +27,13 @@ ANSWER_S = 10.0  # the server writes two files; its disk may be busy
 Context = zmq.Context[zmq.Socket[bytes]]
 
 
-def join(invitation: Invitation, own: KeyPair, context: Context) -> tuple[Endpoint, str | None]:
+def join(invitation: Invitation, own: KeyPair, pins: Pins, context: Context) -> tuple[Endpoint, str | None]:
     """Enrol our public key as *invitation* says, and make sure that it is admitted.
 
     Args:
         invitation: What was pasted.
         own: Our permanent pair; its secret half stays here.
+        pins: Is told of the server's next key.
         context: For the connections.
 
     Returns:
@@ -45,7 +47,8 @@ def join(invitation: Invitation, own: KeyPair, context: Context) -> tuple[Endpoi
     for text in invitation.endpoints:
         endpoint = Endpoint.parse(text)
         try:
-            name = _enrol(endpoint, invitation, own.public, context)
+            enrolled = _enrol(endpoint, invitation, own.public, context)
+            pins.told(enrolled.next_key)
         except ServerUnreachableError as error:
             unreachable = error
             continue
@@ -57,7 +60,7 @@ def join(invitation: Invitation, own: KeyPair, context: Context) -> tuple[Endpoi
                 raise InvitationError(endpoint.text, f"its end was {show_instant(invitation.until)}") from None
             return endpoint, None
         check_admitted(endpoint, own, invitation.server, context)
-        return endpoint, name
+        return endpoint, enrolled.name
     assert unreachable is not None  # an invitation names at least one endpoint
     raise unreachable
 
@@ -72,8 +75,8 @@ def check_admitted(endpoint: Endpoint, own: KeyPair, server: PublicKey, context:
     connect(endpoint, own=own, server_key=server, deadline_s=deadline_s, context=context).close()
 
 
-def _enrol(endpoint: Endpoint, invitation: Invitation, key: PublicKey, context: Context) -> str:
-    """Hand *key* over; returns the name that it is enrolled under."""
+def _enrol(endpoint: Endpoint, invitation: Invitation, key: PublicKey, context: Context) -> messages.Enrolled:
+    """Hand *key* over."""
     connection = _come_in(endpoint, invitation, context)
     try:
         program = f"se-remote with scenario-execution-remote {version('scenario-execution-remote')}"
@@ -100,12 +103,12 @@ def _come_in(endpoint: Endpoint, invitation: Invitation, context: Context) -> Co
         )
 
 
-def _answer(endpoint: Endpoint, data: bytes) -> str:
+def _answer(endpoint: Endpoint, data: bytes) -> messages.Enrolled:
     try:
         frame = decode_frame(data)
         if frame.kind is Kind.WELCOME:
             enrolled: messages.Enrolled = wire.decode_one(frame.body, messages.Enrolled)
-            return enrolled.name
+            return enrolled
         if frame.kind is Kind.REFUSED:
             refused: messages.Refused = wire.decode_one(frame.body, messages.Refused)
             raise InvitationError(endpoint.text, refused.text)

@@ -21,13 +21,16 @@ from typing import Any
 
 import zmq
 
+from scenario_execution_keys.keypair import PublicKey
+
 from .courtesies import error_for, hello
 from .endpoint import Endpoint
 from .errors import NotEnrolledError, RemoteError, RemoteProtocolError, SessionLostError
 from .inbox import Inbox, Sink
 from .pending import Pending
+from .pins import Remark
 from .protocol import messages, wire
-from .protocol.client import ClientSession, Delivered, Event, Opened, Over
+from .protocol.client import ClientSession, Delivered, Event, Noticed, Opened, Over
 from .protocol.frames import SESSION_ID_BYTES
 from .security import Security
 from .transport import Connection, LinkChange, connect
@@ -306,8 +309,9 @@ class Link:
             connection = connect(
                 self.endpoint, own=self._security.own, spare=self._security.spare, server_key=self._security.server_key,
                 deadline_s=self._deadline_s, context=context, silence_s=self._lost_after_s,
-                abort_fd=self._abort_in.fileno(), on_refused=self._wait_for_approval,
+                abort_fd=self._abort_in.fileno(), on_refused=self._wait_for_approval, next_key=self._next_key,
             )  # fmt: skip
+            self._proved(connection)
             self._converse(connection)
         except RemoteError as error:
             failure = error
@@ -329,6 +333,27 @@ class Link:
 
     def _own_fault(self, error: Exception) -> RemoteError:
         return RemoteProtocolError(f"the link to {self.endpoint} broke by a fault of its own: {error!r}")
+
+    # -- which key the server has ------------------------------------------------------------------
+
+    @property
+    def _next_key(self) -> PublicKey | None:
+        return None if self._security.pins is None else self._security.pins.next_key
+
+    def _proved(self, connection: Connection) -> None:
+        if self._security.pins is not None:
+            self._remark(self._security.pins.proved(connection.server_key))
+            connection.next_key = self._next_key
+
+    def _told(self, next_key: messages.NextKey | None) -> None:
+        if self._security.pins is not None:
+            self._remark(self._security.pins.told(next_key))
+            if self._connection is not None:
+                self._connection.next_key = self._next_key
+
+    def _remark(self, remark: Remark | None) -> None:
+        if remark is not None:
+            self._sink.log(messages.Log(level=remark.level, text=remark.text))
 
     def _wait_for_approval(self, refused: NotEnrolledError) -> None:
         text = f"{refused} (waiting for that for as long as setup_timeout allows)"
@@ -377,6 +402,7 @@ class Link:
             if event.change is LinkChange.DOWN:
                 self._machine.connection_lost()
             elif event.change is LinkChange.UP:
+                self._proved(connection)
                 self._machine.connection_made()
             elif event.change is LinkChange.REFUSED and event.error is not None:
                 self._fail(event.error)
@@ -387,8 +413,11 @@ class Link:
         for event in events:
             if isinstance(event, Delivered):
                 self._deliver(event.body)
+            elif isinstance(event, Noticed):
+                self._told(event.next_key)
             elif isinstance(event, Opened):
                 self.welcome = event.welcome
+                self._told(event.welcome.next_key)
                 self._opened.set()
             elif isinstance(event, Over):
                 self._fail(error_for(self.endpoint, event))

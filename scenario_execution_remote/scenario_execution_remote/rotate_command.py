@@ -15,23 +15,24 @@ import zmq
 from scenario_execution_keys.command_line import keys_dir_option
 from scenario_execution_keys.commands import make_client_pair
 from scenario_execution_keys.errors import KeyNotFoundError
-from scenario_execution_keys.keypair import KeyPair, PublicKey
+from scenario_execution_keys.keypair import KeyPair
 from scenario_execution_keys.rotation import ClientRotation
 from scenario_execution_keys.store import KeyStore
-from scenario_execution_keys.trust import LOOPBACK, ServerScope, find_server
+from scenario_execution_keys.trust import LOOPBACK, KnownServer, ServerScope, find_server
 
 from . import rotating
 from .endpoint import Endpoint
 from .errors import RemoteError
+from .pins import Pins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """A server to tell: where to look for it, which pin covers it, and the key that it has to prove."""
+    """A server to tell: where to look for it, which pin covers it, and the keys that it may prove."""
 
     endpoint: Endpoint
     scope: ServerScope
-    key: PublicKey
+    pins: Pins
 
 
 @click.command("keygen")
@@ -77,14 +78,14 @@ def rotate_client(store: KeyStore, endpoints: Sequence[str] = ()) -> RemoteError
     current = rotation.check_own()
     rotation.mend_public(current)
     following, old = rotation.next_pair(), rotation.old_pair()
-    known = {pin.scope: pin.key for pin in store.known_servers()}
+    known = {pin.scope: pin for pin in store.known_servers()}
     is_late = following is None and old is not None  # the pairs are exchanged, and some server does not know it
     listed = rotation.waiting() if is_late else None
     untold = tuple(scope for scope in (known if listed is None else listed) if scope in known)
-    places = _named(store, endpoints) if endpoints else [_place(scope, known[scope]) for scope in untold]
+    places = _named(store, endpoints) if endpoints else [_place(store, known[scope]) for scope in untold]
     if is_late and not endpoints:
         # Those that were told, and perhaps not that the new key is in its place: it was cut short in between.
-        _confirm([_place(scope, key) for scope, key in known.items() if scope not in untold], current)
+        _confirm([_place(store, pin) for scope, pin in known.items() if scope not in untold], current)
     if is_late and not untold and not endpoints:
         rotation.keep_old(current, ())
         click.echo(f"Every server that you trust has your client key {current.public.fingerprint}.")
@@ -120,13 +121,14 @@ def _named(store: KeyStore, endpoints: Sequence[str]) -> list[_Place]:
         if pin is None:
             mend = f"Run: {store.command(f'se-remote trust {endpoint} KEY')}"
             raise KeyNotFoundError(f"the server at {endpoint} is not pinned", mend, path=store.servers_folder)
-        places.append(_Place(endpoint=endpoint, scope=pin.scope, key=pin.key))
+        places.append(_place(store, pin, endpoint))
     return places
 
 
-def _place(scope: ServerScope, key: PublicKey) -> _Place:
-    endpoint = Endpoint.parse("127.0.0.1" if scope.host == LOOPBACK else scope.text)
-    return _Place(endpoint=endpoint, scope=scope, key=key)
+def _place(store: KeyStore, pin: KnownServer, endpoint: Endpoint | None = None) -> _Place:
+    if endpoint is None:
+        endpoint = Endpoint.parse("127.0.0.1" if pin.scope.host == LOOPBACK else pin.scope.text)
+    return _Place(endpoint=endpoint, scope=pin.scope, pins=Pins(store, endpoint.text, pin.key, pin.next_key))
 
 
 def _announce(
@@ -137,7 +139,7 @@ def _announce(
     try:
         for place in places:
             try:
-                rotating.announce(place.endpoint, giver, new, place.key, context)
+                rotating.announce(place.endpoint, giver, new, place.pins, context)
             except RemoteError as error:
                 failures[place.endpoint] = error
             else:
@@ -153,7 +155,7 @@ def _confirm(places: Sequence[_Place], new: KeyPair) -> None:
     try:
         for place in places:
             try:
-                rotating.confirm(place.endpoint, new, place.key, context)
+                rotating.confirm(place.endpoint, new, place.pins, context)
             except RemoteError as error:
                 click.echo(f"se-remote: the old key counts on {place.endpoint} until you come again: {error}", err=True)
     finally:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scenario_execution_keys.errors import KeysError
 from scenario_execution_keys.keypair import KeyPair, PublicKey
@@ -12,6 +12,7 @@ from scenario_execution_keys.store import KeyStore
 from scenario_execution_remote.config import RemoteSettings
 from scenario_execution_remote.endpoint import Endpoint
 from scenario_execution_remote.errors import OwnKeyError
+from scenario_execution_remote.pins import Pins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +22,14 @@ class Security:
     Attributes:
         own: Our key pair; None without encryption.
         server_key: The server's pinned public key; None without encryption.
+        pins: The server's keys for a session, and where they are put down; None without encryption.
         spare: The pair we had before, for a server that was not told of the new one yet; None almost always.
         warning: A sentence for the log if what travels can be read and changed by others, else None.
     """
 
     own: KeyPair | None
     server_key: PublicKey | None
+    pins: Pins | None = field(default=None, compare=False)
     spare: KeyPair | None = None
     warning: str | None = None
 
@@ -40,12 +43,14 @@ def security_for(endpoint: Endpoint, settings: RemoteSettings, store: KeyStore) 
         OwnKeyError: the server is pinned and our own key pair is missing, exposed or broken.
         KeysError: the list of known servers cannot be read; guessing "not pinned" then would be a downgrade.
     """
+    server_key: PublicKey | None = None
+    next_key: PublicKey | None = None
     if settings.server_key:
-        server_key: PublicKey | None = PublicKey.parse(settings.server_key)
-    elif endpoint.is_unix:
-        server_key = None  # known servers are known by host and port; a unix socket is guarded by its permissions
-    else:
-        server_key = store.known_server(endpoint.host, endpoint.port)
+        server_key = PublicKey.parse(settings.server_key)
+    elif not endpoint.is_unix:  # known servers are known by host and port; a unix socket is guarded by its permissions
+        pin = store.pin_for(endpoint.host, endpoint.port)
+        if pin is not None:
+            server_key, next_key = pin.key, pin.next_key
     if server_key is None:
         if endpoint.is_loopback or endpoint.is_unix:
             return Security(own=None, server_key=None)
@@ -57,8 +62,9 @@ def security_for(endpoint: Endpoint, settings: RemoteSettings, store: KeyStore) 
                 f"and change what is executed; pin the server's key: se-remote trust {endpoint} sepub-..."
             ),
         )
+    pins = Pins(store, endpoint.text, server_key, next_key, is_in_scenario=bool(settings.server_key))
     try:
-        return Security(own=store.client_pair(), server_key=server_key, spare=spare_pair(store))
+        return Security(own=store.client_pair(), server_key=server_key, pins=pins, spare=spare_pair(store))
     except KeysError as error:
         raise OwnKeyError(
             endpoint.text,

@@ -27,7 +27,13 @@ from scenario_execution_remote.connection import (
 )
 from scenario_execution_remote.diagnosis import Attempt, Certainty, Finding, Outcome, Parties, Probe, Reach, diagnose
 from scenario_execution_remote.endpoint import Endpoint
-from scenario_execution_remote.errors import HandshakeError, NotEnrolledError, OwnKeyError, ServerUnreachableError
+from scenario_execution_remote.errors import (
+    HandshakeError,
+    NotEnrolledError,
+    OwnKeyError,
+    ServerIdentityError,
+    ServerUnreachableError,
+)
 from scenario_execution_remote.patience import Patience
 from scenario_execution_remote.probe import PROBE_S, look_at
 
@@ -53,6 +59,7 @@ def connect(
     abort_fd: int | None = None,
     on_refused: Callable[[NotEnrolledError], None] | None = None,
     spare: KeyPair | None = None,
+    next_key: PublicKey | None = None,
 ) -> Connection:
     """Connect, and return when the handshake has succeeded.
 
@@ -67,6 +74,7 @@ def connect(
         on_refused: Called once if the server does not admit our key. It is then tried again until the deadline, because
             somebody may be enrolling it just now. None: that error is raised at once.
         spare: Another pair of ours, tried where the server does not admit the first: the one before a rotation.
+        next_key: Another key of the server, which it may prove instead: the one that it has announced.
 
     Raises:
         HandshakeError: one of its children, named for what is true. What trying again cannot change is raised at once,
@@ -90,14 +98,22 @@ def connect(
     pause_s = PAUSE_FIRST_S
     before: HandshakeError | None = None
     while True:
-        result = _round(errand)
-        if isinstance(result, Connection):
-            return result
-        if isinstance(result.error, NotEnrolledError) and spare is not None:
-            parties = replace(errand.parties, own=spare.public)
-            second = _round(replace(errand, parties=parties, own=spare))
+        trial = errand
+        result = _round(trial)
+        if isinstance(result, Finding) and isinstance(result.error, ServerIdentityError) and next_key is not None:
+            trial = replace(errand, parties=replace(errand.parties, server_key=next_key))
+            second = _round(trial)
+            if isinstance(second, Connection) or not isinstance(second.error, ServerIdentityError):
+                result = second
+        if isinstance(result, Finding) and isinstance(result.error, NotEnrolledError) and spare is not None:
+            parties = replace(trial.parties, own=spare.public)
+            second = _round(replace(trial, parties=parties, own=spare))
             if isinstance(second, Connection):
-                return second
+                result = second
+        if isinstance(result, Connection):
+            if result.server_key != next_key:
+                result.next_key = next_key
+            return result
         if isinstance(result.error, NotEnrolledError) and on_refused is not None:
             if not isinstance(before, NotEnrolledError):
                 on_refused(result.error)

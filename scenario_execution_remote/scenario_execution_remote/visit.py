@@ -15,8 +15,9 @@ from .connection import Connection, LinkChange
 from .courtesies import error_for, hello
 from .endpoint import Endpoint
 from .errors import RemoteError, SessionLostError
+from .pins import Remark
 from .protocol import messages, wire
-from .protocol.client import ClientSession, Delivered, Opened, Over
+from .protocol.client import ClientSession, Delivered, Noticed, Opened, Over
 from .protocol.frames import SESSION_ID_BYTES
 from .security import Security
 from .transport import connect
@@ -41,6 +42,7 @@ class Visit:
         self.log: list[messages.Log] = []
         self.take: Callable[[Any], None] = lambda message: None  # gets what the worker says about files
         self._heard_count = 0
+        self.remarks: list[Remark] = []  # about the server's key
         self._endpoint = endpoint
         self._security = security
         self._timeout_s = timeout_s
@@ -62,7 +64,9 @@ class Visit:
         self._connection = connect(
             self._endpoint, own=self._security.own, spare=self._security.spare, server_key=self._security.server_key,
             deadline_s=deadline_s, context=self._context, silence_s=SILENCE_S,
+            next_key=None if self._security.pins is None else self._security.pins.next_key,
         )  # fmt: skip
+        self._proved(self._connection)
 
     def open(self) -> messages.Welcome:
         """Open the session.
@@ -205,11 +209,28 @@ class Visit:
             outgoing.popleft()
         return True
 
+    def _proved(self, connection: Connection) -> None:
+        pins = self._security.pins
+        if pins is not None:
+            self._remark(pins.proved(connection.server_key))
+            connection.next_key = pins.next_key
+
+    def _told(self, next_key: messages.NextKey | None) -> None:
+        pins = self._security.pins
+        if pins is not None and self._connection is not None:
+            self._remark(pins.told(next_key))
+            self._connection.next_key = pins.next_key
+
+    def _remark(self, remark: Remark | None) -> None:
+        if remark is not None:
+            self.remarks.append(remark)
+
     def _notice(self, connection: Connection) -> None:
         for event in connection.events():
             if event.change is LinkChange.DOWN:
                 self._machine.connection_lost()
             elif event.change is LinkChange.UP:
+                self._proved(connection)
                 self._machine.connection_made()
             elif event.change is LinkChange.REFUSED and event.error is not None:
                 raise event.error
@@ -226,6 +247,9 @@ class Visit:
         for event in events:
             if isinstance(event, Opened):
                 self._welcome = event.welcome
+                self._told(event.welcome.next_key)
+            elif isinstance(event, Noticed):
+                self._told(event.next_key)
             elif isinstance(event, Over):
                 self._over = event
             elif isinstance(event, Delivered):

@@ -15,6 +15,7 @@ import click
 from scenario_execution_keys.command_line import keys_dir_option
 from scenario_execution_keys.errors import KeyNotFoundError, KeysError
 from scenario_execution_keys.store import KeyStore
+from scenario_execution_keys.succession import ServerSuccession, announced
 from scenario_execution_remote.protocol.messages import Permit
 from scenario_execution_server.audit_file import default_audit_path
 from scenario_execution_server.config import ENVIRONMENT_PREFIX, ServerSettings, options
@@ -115,6 +116,10 @@ def _keys(store: KeyStore, *, is_needed: bool) -> Iterator[Found]:
     try:
         pair = store.server_pair()
         yield Found(what="keys", mark=OK, text=f"the server's key is {pair.public.fingerprint} in {store.directory}")
+        plan = ServerSuccession(store).plan()
+        if plan is not None:
+            mend = f"To take it back, run: {store.command('se-server rotate --cancel')}"
+            yield Found(what="keys", mark=OK, text=f"the next one is {announced(plan)}", mend=mend)
     except KeyNotFoundError as error:
         mark = PROBLEM if is_needed else OK
         told = error.what if is_needed else "the server has no key, and without --curve it needs none"

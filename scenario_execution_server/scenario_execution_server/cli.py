@@ -166,6 +166,8 @@ def facts_of(settings: ServerSettings, server_pair: KeyPair | None, folder: Path
         "version": version("scenario-execution-server"),
         "endpoints": [],
         "server_key": server_pair.public.fingerprint if server_pair is not None else None,
+        "next_server_key": None,
+        "next_server_key_from": None,
         # A server that does not pass it does not come so far; without CURVE there is no door to try.
         "self_test": "passed" if settings.curve else "not needed, there is no encrypted door",
         "max_sessions": settings.max_sessions,

@@ -20,13 +20,14 @@ from scenario_execution_keys.pending import PendingKeys
 from scenario_execution_keys.rotation import announce_key, confirm_key
 from scenario_execution_keys.store import KeyStore
 from scenario_execution_keys.trust import AuthorisedClients, Client
-from scenario_execution_remote.protocol.messages import Permit
+from scenario_execution_remote.protocol.messages import NextKey, Permit
 from scenario_execution_server.admission import Admission, Peer
 from scenario_execution_server.authenticator import Doorkeeper
-from scenario_execution_server.config import ServerSettings, TcpDoor
-from scenario_execution_server.errors import EnrolmentRefusedError, UnknownPeerError
+from scenario_execution_server.config import DoorKind, ServerSettings, TcpDoor
+from scenario_execution_server.errors import EnrolmentRefusedError, ListenError, UnknownPeerError
 from scenario_execution_server.journal import event
 from scenario_execution_server.listener import MAX_SOCKETS, Listener, ZmqContext, check_library, open_tcp, open_unix
+from scenario_execution_server.own_key import OwnKey
 from scenario_execution_server.refusals import RefusalLog
 from scenario_execution_server.self_test import self_test
 from scenario_execution_server.watch import Watch
@@ -39,6 +40,7 @@ _DESCRIPTORS_WANTED = (
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN})
 _NOTES_AT_ONCE = 2  # files written for strangers in one look, a quarter of a second apart: no flood wears out a disk
 _NEXT_KEY_EVERY_S = 1.0  # per client: each is a write to the disk, for which everybody waits
+_REBIND_WITHIN_S = 10.0  # libzmq frees a port in milliseconds; who else has taken it will not give it back
 _STALE_AT_MOST_S = 10.0  # the last set that could be read counts that long; for ever would undo a revocation
 
 
@@ -72,6 +74,9 @@ class Doors:
         self._retired: dict[PublicKey, tuple[str, PublicKey]] = {}  # by the key before: the name, and the key now
         self._announced_s: dict[str, float] = {}
         self._cannot_note = False
+        self._own_key: OwnKey | None = None
+        self._shut: tuple[Listener, ...] = ()  # unbound, and to be bound again with the next key
+        self._shut_since_s = 0.0
         self._admission = self._answers_for(AuthorisedClients(by_key={}))
         self.listeners: tuple[Listener, ...] = ()
         self.context: ZmqContext = zmq.Context()
@@ -112,6 +117,10 @@ class Doors:
 
     def _open(self, server_pair: KeyPair | None) -> None:
         self.refresh()
+        if self._settings.curve and server_pair is not None:
+            self._own_key = OwnKey(self._store, server_pair, self._log, self._watch)
+            self._own_key.settle()
+            self._own_key.look()
         self.doorkeeper.start()
         for door in self._settings.doors:
             if isinstance(door, TcpDoor):
@@ -230,6 +239,35 @@ class Doors:
         self.refresh()
         return True
 
+    @property
+    def next_key(self) -> NextKey | None:
+        """What clients are to be told of the server's next key."""
+        return None if self._own_key is None else self._own_key.announcement
+
+    def _exchange_key(self, own: OwnKey) -> None:
+        """Bind the doors with the next key when it counts. Clients are cut off, and come back by themselves with it.
+
+        Raises:
+            ListenError, GuardError, SelfTestFailed: If a door cannot be opened again, or not safely.
+        """
+        if own.switch():
+            self._shut = tuple(listener for listener in self.listeners if listener.kind is DoorKind.TCP_CURVE)
+            self._shut_since_s = time.monotonic()
+            for listener in self._shut:
+                listener.unbind()
+        for listener in self._shut:
+            fresh = listener.rebind(own.pair)
+            if fresh is None:
+                if time.monotonic() - self._shut_since_s >= _REBIND_WITHIN_S:
+                    what = f"{listener.endpoint} was given up for the next server key, and somebody else has it now"
+                    mend = "Stop the other program, and start the server again"
+                    raise ListenError(what, mend, endpoint=listener.endpoint)
+                continue
+            self._shut = tuple(other for other in self._shut if other is not listener)
+            self.listeners = tuple(fresh if other is listener else other for other in self.listeners)
+            self_test(fresh.endpoint, own.pair.public, self.doorkeeper)
+            event(self._log, logging.INFO, f"listening on {fresh.description}")
+
     def command(self, words: str) -> str:
         """A command line that works on this server's key store."""
         return self._store.command(words)
@@ -240,6 +278,10 @@ class Doors:
         if not self._settings.curve:
             return
         signature = self._store.clients_signature()
+        if self._own_key is not None:
+            if signature != self._signature:
+                self._own_key.look()
+            self._exchange_key(self._own_key)
         unused = [key for key in self._retired if not self._watch.is_in_use(f"key:{key.z85}")]
         for key in unused:
             del self._retired[key]

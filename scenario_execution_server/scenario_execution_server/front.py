@@ -12,6 +12,7 @@ import platform
 import secrets
 import time
 from collections import deque
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -77,6 +78,8 @@ class Doors(Protocol):
 
     listeners: Any
 
+    @property
+    def next_key(self) -> messages.NextKey | None: ...
     def admit(self, listener: Any, frame: zmq.Frame) -> Any: ...
     def permit(self, peer: Any) -> messages.Permit: ...
     def enrol(self, peer: Any, key: str) -> str: ...
@@ -142,7 +145,9 @@ class Front:
             versions=versions_here(),
             watchdog_s=float(settings.watchdog_s),
             shutdown_timeout_s=float(settings.shutdown_timeout_s),
+            next_key=None,
         )
+        self._next_key = doors.next_key
 
     def run(self) -> int:
         """Serve until told to stop. Returns the exit code.
@@ -243,7 +248,8 @@ class Front:
             return
         hello: messages.Hello = wire.decode_one(frame.body, messages.Hello)
         now_s = time.monotonic()
-        dialect = NumberedDialect(frame.session, now_s, self._welcome)
+        welcome = replace(self._welcome, next_key=self._next_key_for(peer))
+        dialect = NumberedDialect(frame.session, now_s, welcome)
         why = incompatible(hello.versions, self._welcome.versions)
         if why is not None:
             self._watch.session_refused(peer, RefusalCode.VERSION.value, why)
@@ -278,8 +284,26 @@ class Front:
             self._complain(peer, f"could not enrol: {refusal.text}")
             self._send(listener, route, [_refusal(frame.session, refusal.code, refusal.text)])
             return
-        body = wire.encode(messages.Enrolled(name=name))
+        body = wire.encode(messages.Enrolled(name=name, next_key=self._next_key_for(peer)))
         self._send(listener, route, [Frame(kind=Kind.WELCOME, session=frame.session, body=body).encode()])
+
+    def _next_key_for(self, peer: Any) -> messages.NextKey | None:
+        """What a peer is to be told of the server's next key: who came in without a key of its own needs none."""
+        if self._next_key is None or peer.key is None:
+            return None
+        self._watch.next_key_told(peer)
+        return self._next_key
+
+    def _announce_key(self) -> None:
+        """Tell the clients of running sessions when another key is announced than they were told."""
+        if self._doors.next_key == self._next_key:
+            return
+        self._next_key = self._doors.next_key
+        for session in self._sessions:
+            if session.peer.key is not None:
+                notice = messages.Notice(next_key=self._next_key_for(session.peer))
+                for parts in session.dialect.note(notice):
+                    self._send(session.door, session.route, parts)
 
     def _receive_legacy(self, listener: Any, route: bytes, peer: Any, envelope: Parts, data: memoryview) -> None:
         # One session per connection: this protocol has no session id, and a connection is the one thing that two
@@ -497,6 +521,7 @@ class Front:
         if now_s >= self._next_refresh_s:
             self._next_refresh_s = now_s + _REFRESH_EVERY_S
             self._doors.refresh()
+            self._announce_key()
             for session in self._sessions:
                 self._renew_permit(session)
         for session in self._sessions.silent(now_s, self._settings.watchdog_s):

@@ -130,6 +130,10 @@ class LegacyDialect:
         except wire.WireError:
             return []
 
+    def note(self, notice: messages.Notice) -> list[Parts]:
+        """Nothing: this protocol has no word for it."""
+        return []
+
     def farewell(self, reason: str, text: str) -> list[Parts]:
         """An error for every request that will not be answered any more."""
         waiting, self._waiting = list(self._waiting.values()), {}

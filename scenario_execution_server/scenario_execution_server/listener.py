@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import zmq
 
@@ -64,6 +64,27 @@ class Listener:
         """The TCP port, as the operating system gave it; None for a unix socket."""
         return None if self.kind is DoorKind.UNIX else int(self.endpoint.rpartition(":")[2])
 
+    def unbind(self) -> None:
+        """Stop listening; whoever is connected is cut off, and may come back when it is bound again."""
+        self.socket.unbind(self.endpoint)
+
+    def rebind(self, server_pair: KeyPair) -> Listener | None:
+        """Listen again where it did, after `unbind`, with another pair; None if the port is not free yet.
+
+        Raises:
+            ListenError: If the port cannot be had for another reason.
+        """
+        _guard_with_curve(self.socket, server_pair)  # it acts on later binds, of which this is one
+        try:
+            self.socket.bind(self.endpoint)
+        except zmq.ZMQError as error:
+            if error.errno == zmq.EADDRINUSE:  # libzmq closes in a thread of its own; or somebody has taken it
+                return None
+            what = f"{self.endpoint} cannot be listened on again: {error}"
+            raise ListenError(what, "Start the server again", endpoint=self.endpoint) from error
+        where = self.description.rpartition(" (")[0]
+        return replace(self, description=_described(where, server_pair))
+
     def close(self) -> None:
         """Stop listening and give the path of a unix socket up. Repeating is harmless."""
         if not self.socket.closed:
@@ -120,16 +141,19 @@ def open_tcp(context: ZmqContext, doorkeeper: Doorkeeper, door: TcpDoor, server_
         raise
     endpoint = socket.getsockopt_string(zmq.LAST_ENDPOINT)
     port = endpoint.rpartition(":")[2]
-    how = "no encryption"
-    if door.curve and server_pair is not None:
-        how = f"CURVE, server key {server_pair.public.fingerprint}"
+    where = f"tcp://{_bracketed(door.host)}:{port}"
     return Listener(
         socket=socket,
         kind=door.kind,
         endpoint=endpoint,
-        description=f"tcp://{_bracketed(door.host)}:{port} ({how})",
+        description=_described(where, server_pair if door.curve else None),
         exposed=door.exposed,
     )
+
+
+def _described(where: str, server_pair: KeyPair | None) -> str:
+    how = "no encryption" if server_pair is None else f"CURVE, server key {server_pair.public.fingerprint}"
+    return f"{where} ({how})"
 
 
 def open_unix(context: ZmqContext, doorkeeper: Doorkeeper, door: UnixDoor) -> Listener:

@@ -30,6 +30,9 @@ class Dialect(Protocol):
     def farewell(self, reason: str, text: str) -> list[Parts]:
         """What the client is to get when nothing of the session runs any more."""
 
+    def note(self, notice: messages.Notice) -> list[Parts]:
+        """What the client is to get when the server announces another key, or none any more."""
+
 
 class NumberedDialect:
     """Version 2: bodies pass through unread, numbered and kept until confirmed."""
@@ -50,6 +53,9 @@ class NumberedDialect:
     def farewell(self, reason: str, text: str) -> list[Parts]:
         ended = wire.encode(messages.Ended(reason=reason, text=text))
         return [[frame] for frame in self.machine.finish(ended)]
+
+    def note(self, notice: messages.Notice) -> list[Parts]:
+        return [[frame] for frame in self.machine.note(wire.encode(notice))]
 
 
 Worker = TypeVar("Worker")

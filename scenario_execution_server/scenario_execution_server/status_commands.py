@@ -63,6 +63,7 @@ def _described(server: Mapping[str, Any]) -> str:
     rows = {
         "server": f"{', '.join(server['endpoints'])}  (pid {server['pid']}, version {server['version']})",
         "key": server["server_key"] or "none, nothing is encrypted",
+        **_next_key(server),
         "self-test": server["self_test"],
         "authenticator": server["authenticator"],
         "up": f"{_span(server['uptime_s'])}, since {server['started'][:19]}Z",
@@ -82,6 +83,13 @@ def _described(server: Mapping[str, Any]) -> str:
         what = f"{kept['client']}, {amount(kept['size_bytes'])}, {_span(kept['age_s'])} old"
         lines.append(escaped(f"  kept      {what}, until {kept['until']}: {kept['path']}"))
     return "\n".join(lines)
+
+
+def _next_key(server: Mapping[str, Any]) -> dict[str, str]:
+    if server["next_server_key"] is None:
+        return {}
+    told = ", ".join(server["next_server_key_told"]) or "nobody yet"
+    return {"next key": f"{server['next_server_key']} from {server['next_server_key_from']}; told: {told}"}
 
 
 def _span(seconds: float) -> str:

@@ -60,6 +60,7 @@ class Watch:
         self._programs: dict[str, str] = {}
         self._pids: dict[str, int] = {}
         self._seen: dict[str, dict[str, Any]] = {}
+        self._told: set[str] = set()  # names of those who know the next server key; enrolled clients, so bounded
         self._since_s = time.monotonic()
         self._started = utc_now()
 
@@ -153,6 +154,23 @@ class Watch:
             for name, fingerprint in clients:
                 self._note(_CHANGES[kind], Who(client=name, fingerprint=fingerprint))
 
+    def next_key(self, fingerprint: str | None, counts_from: str | None) -> None:
+        """Another key is announced as the server's next one; None: none any more."""
+        self._told.clear()
+        happening = Happening.SERVER_KEY_KEPT if fingerprint is None else Happening.SERVER_KEY_ANNOUNCED
+        self.facts |= {"next_server_key": fingerprint, "next_server_key_from": counts_from}
+        self._note(happening, Who(fingerprint=fingerprint), counts_from=counts_from)
+
+    def next_key_told(self, peer: Any) -> None:
+        """This client was told of it."""
+        self._told.add(peer.name)
+
+    def server_key_changed(self, fingerprint: str) -> None:
+        """The next key is the server's now."""
+        self._told.clear()
+        self.facts |= {"server_key": fingerprint, "next_server_key": None, "next_server_key_from": None}
+        self._note(Happening.SERVER_KEY_CHANGED, Who(fingerprint=fingerprint))
+
     def is_in_use(self, identity: str) -> bool:
         """Whether a peer that came in like this has a session."""
         return any(session.peer.identity == identity for session in self._sessions)
@@ -188,6 +206,7 @@ class Watch:
             "pid": os.getpid(),
             "started": self._started,
             "uptime_s": round(now_s - self._since_s, 1),
+            "next_server_key_told": sorted(self._told),
             "authenticator": "alive",  # its death ends the server within a second, so that nobody could be told of it
             "sessions": sessions,
             "clients": self._clients(sessions),

@@ -11,6 +11,7 @@ from scenario_execution_remote.protocol.client import (
     ClientSession,
     Delivered,
     Event,
+    Noticed,
     Opened,
     Over,
     State,
@@ -32,6 +33,7 @@ BODIES = {
     Kind.WELCOME: wire.encode(welcome()),
     Kind.REFUSED: wire.encode(messages.Refused(code="limit", text="Full.")),
     Kind.ENDED: wire.encode(messages.Ended(reason="stopped", text="Stopping.")),
+    Kind.NOTICE: wire.encode(messages.Notice(next_key=messages.NextKey(key="k", from_utc_s=1.0))),
 }
 FROM_SERVER = tuple(RULES)
 LIVING = tuple(state for state in State if state is not State.OVER)
@@ -446,3 +448,25 @@ def test_a_server_is_asked_several_times_before_it_counts_as_lost(lost_after_s: 
     wired.sent()
     wired.wait(lost_after_s * 0.999)
     assert wired.kinds().count(Kind.BEAT) >= BEATS_PER_SILENCE - 1
+
+
+@pytest.mark.parametrize("state", LIVING)
+def test_news_of_the_servers_key_is_handed_on_in_every_state_and_changes_none(state: State) -> None:
+    wired = in_state(state)
+    assert wired.hear(Kind.NOTICE) == [Noticed(messages.NextKey(key="k", from_utc_s=1.0))]
+    assert wired.machine.state is state
+    assert wired.hear(Kind.NOTICE, body=wire.encode(messages.Notice(next_key=None))) == [Noticed(None)]
+
+
+def test_news_read_late_from_a_connection_that_broke_are_not_handed_on() -> None:
+    wired = opened()
+    wired.machine.connection_lost()
+    assert wired.hear(Kind.NOTICE) == []
+
+
+def test_what_a_worker_says_is_never_news_of_the_servers_key() -> None:
+    """A body in DATA is delivered as it is; the one message that counts comes in a frame that workers cannot send."""
+    wired = opened()
+    assert wired.hear(Kind.DATA, body=BODIES[Kind.NOTICE]) == [Delivered(BODIES[Kind.NOTICE])]
+    with pytest.raises(wire.WireError):
+        wire.decode(BODIES[Kind.NOTICE], wire.FROM_WORKER)

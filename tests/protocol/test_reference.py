@@ -138,7 +138,7 @@ EXAMPLE: list[tuple[Frame, object]] = [
     ),
     (
         Frame(kind=Kind.WELCOME, session=SESSION),
-        messages.Welcome(program="server", versions={}, watchdog_s=10.0, shutdown_timeout_s=5.0),
+        messages.Welcome(program="server", versions={}, watchdog_s=10.0, shutdown_timeout_s=5.0, next_key=None),
     ),
     (
         Frame(kind=Kind.DATA, session=SESSION, seq=3, ack=2),

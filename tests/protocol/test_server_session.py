@@ -76,7 +76,7 @@ def test_a_client_that_confirms_what_was_never_sent_is_refused_and_nothing_of_it
     assert front.replies() == [(Kind.RESUMED, 0, 0, b""), (Kind.DATA, 1, 0, b"x")]
 
 
-@pytest.mark.parametrize("kind", [Kind.WELCOME, Kind.REFUSED, Kind.RESUMED, Kind.ENDED])
+@pytest.mark.parametrize("kind", [Kind.WELCOME, Kind.REFUSED, Kind.RESUMED, Kind.ENDED, Kind.NOTICE])
 def test_what_only_a_server_sends_is_refused_by_name(kind: Kind) -> None:
     front = Front()
     with pytest.raises(FrameError, match=f"a client does not send {kind.name}") as caught:
@@ -173,3 +173,18 @@ def test_a_client_is_silent_exactly_when_nothing_came_for_the_limit() -> None:
     front.hear(Kind.BEAT, now_s=NOW_S + 1)
     assert not front.machine.is_silent(NOW_S + 10.999, 10.0)
     assert front.machine.is_silent(NOW_S + 11.0, 10.0)
+
+
+def test_a_notice_is_sent_at_once_and_again_behind_what_begins_a_connection() -> None:
+    front = Front()
+    front.hear(Kind.HELLO)
+    front.replies()
+    assert frames(front.machine.note(b"news")) == [(Kind.NOTICE, 0, 0, b"news")]
+    assert frames(front.machine.note(b"other")) == [(Kind.NOTICE, 0, 0, b"other")]
+    for kind, answer in ((Kind.RESUME, Kind.RESUMED), (Kind.HELLO, Kind.WELCOME)):
+        front.hear(kind)
+        assert [(kind, body) for kind, _, _, body in front.replies()][0][0] is answer
+        front.hear(kind)
+        assert front.replies()[-1] == (Kind.NOTICE, 0, 0, b"other")
+    front.hear(Kind.BEAT)
+    assert [kind for kind, *_ in front.replies()] == [Kind.BEAT]

@@ -98,7 +98,7 @@ def hello(silence_s: float = 5.0) -> messages.Hello:
 
 
 def welcome() -> messages.Welcome:
-    return messages.Welcome(program="server", versions={}, watchdog_s=10.0, shutdown_timeout_s=5.0)
+    return messages.Welcome(program="server", versions={}, watchdog_s=10.0, shutdown_timeout_s=5.0, next_key=None)
 
 
 def value_through_the_wire(value: Any, foreign: wire.Foreign | None = None) -> Any:

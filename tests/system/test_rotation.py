@@ -23,6 +23,7 @@ from scenario_execution_keys.trust import Client
 from scenario_execution_remote import errors, rotating
 from scenario_execution_remote.config import RemoteSettings
 from scenario_execution_remote.endpoint import Endpoint
+from scenario_execution_remote.pins import Pins
 from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_remote.protocol.frames import Kind
 from scenario_execution_remote.rotate_command import rotate_client
@@ -125,7 +126,8 @@ def test_a_client_exchanges_its_key_by_itself_and_keeps_name_and_permissions(lab
     with pytest.raises(errors.NotEnrolledError):
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
-            rotating.confirm(Endpoint.parse(lab.server.endpoint), before, lab.owner.server_key, context)
+            pins = Pins(lab.client, lab.server.endpoint, lab.owner.server_key)
+            rotating.confirm(Endpoint.parse(lab.server.endpoint), before, pins, context)
         finally:
             context.destroy(linger=0)
 

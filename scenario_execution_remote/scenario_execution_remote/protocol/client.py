@@ -49,6 +49,7 @@ class Step(enum.Enum):
     COMPARE = "compare"  # to RESUMING if the server sent more than has arrived
     GO_ON = "go on"  # to OPEN; what is not confirmed is sent again
     FINISH = "finish"  # to OVER
+    TELL = "tell"  # hand it on
 
 
 # The rules of a session: what a frame means in a state. What is not here does not belong there, and ends the session.
@@ -76,6 +77,7 @@ RULES: dict[Kind, dict[State, Step]] = {
         State.RESUMING: Step.IGNORE,
         State.ENDING: Step.DELIVER,
     },
+    Kind.NOTICE: dict.fromkeys((State.GREETING, State.OPEN, State.RESUMING, State.ENDING), Step.TELL),
     Kind.REFUSED: dict.fromkeys((State.GREETING, State.OPEN, State.RESUMING, State.ENDING), Step.FINISH),
     Kind.ENDED: dict.fromkeys((State.GREETING, State.OPEN, State.RESUMING, State.ENDING), Step.FINISH),
 }
@@ -100,6 +102,13 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
+class Noticed:
+    """News of the server's next key."""
+
+    next_key: messages.NextKey | None
+
+
+@dataclass(frozen=True, slots=True)
 class Over:
     """The session is over. ``reason`` is that of ``Ended``, a refusal code, ``lost`` or ``protocol``."""
 
@@ -108,7 +117,7 @@ class Over:
     silent_s: float | None = None
 
 
-Event = Opened | Delivered | Over
+Event = Opened | Delivered | Noticed | Over
 
 
 class ClientSession:
@@ -255,6 +264,8 @@ class ClientSession:
             self.state = State.OPEN
             self._beat_for(welcome.watchdog_s)
             return [Opened(welcome)]
+        if step is Step.TELL:
+            return [Noticed(wire.decode_one(frame.body, messages.Notice).next_key)]
         if step is Step.DELIVER:
             return self._deliver(frame)
         if step is Step.COMPARE and frame.seq > self._stream.received:

@@ -52,6 +52,7 @@ class Kind(enum.IntEnum):
     DATA = 7  # either: numbered, delivered in order and once
     BYE = 8  # client: end the session
     ENDED = 9  # server: the session is over, nothing of it runs any more
+    NOTICE = 10  # server: news of the server itself, from nobody but its front
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

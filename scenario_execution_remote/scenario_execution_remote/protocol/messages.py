@@ -25,14 +25,30 @@ class Hello:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NextKey:
+    """The public key, in Z85, that the server will have from ``from_utc_s`` on, in seconds since 1970."""
+
+    key: str
+    from_utc_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Welcome:
     """The session is open. ``watchdog_s``: the server ends it after that much silence; ``shutdown_timeout_s``: how long
-    its actions may take to stop at the end."""
+    its actions may take to stop at the end; ``next_key``: None if no other key is announced than the one it has."""
 
     program: str
     versions: dict[str, str]
     watchdog_s: float
     shutdown_timeout_s: float
+    next_key: NextKey | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What a :class:`Welcome` said of the server's next key is not so any more."""
+
+    next_key: NextKey | None
 
 
 class RefusalCode(str, enum.Enum):
@@ -78,6 +94,7 @@ class Enrolled:
     """In place of a :class:`Welcome`: the key is enrolled as ``name``, and this connection is of no further use."""
 
     name: str
+    next_key: NextKey | None
 
 
 # -- from the client to the worker -----------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ _FRAMES: dict[type, Kind] = {
     messages.Enrolled: Kind.WELCOME,
     messages.Refused: Kind.REFUSED,
     messages.Ended: Kind.ENDED,
+    messages.Notice: Kind.NOTICE,
 }
 _TYPES: dict[Any, str] = {
     int: "integer",
@@ -32,7 +33,7 @@ _TYPES: dict[Any, str] = {
     bool: "boolean",
     Any: "[value](protocol.md#values)",
 }
-_PARTS = (messages.Plugin, messages.Actor, messages.Directories, messages.Fault, messages.Entry)
+_PARTS = (messages.Plugin, messages.Actor, messages.Directories, messages.Fault, messages.Entry, messages.NextKey)
 
 
 def message_page() -> str:

@@ -44,6 +44,7 @@ class ServerSession:
         self.last_heard_s = now_s
         self._session = session
         self._welcome = welcome
+        self._notice: bytes | None = None
         self._stream = NumberedStream()
         self._replies: list[bytes] = []
         self._confirmed = 0
@@ -70,6 +71,12 @@ class ServerSession:
         """Take *body* for the client, who gets it exactly once. Returns the frames that may be sent now."""
         self._stream.put(body)
         self._send_due()
+        return self.take_replies()
+
+    def note(self, body: bytes) -> list[bytes]:
+        """Tell the client the encoded ``Notice`` in *body*, and once more on each connection that follows."""
+        self._notice = body
+        self._send(Kind.NOTICE, body=body)
         return self.take_replies()
 
     def finish(self, body: bytes) -> list[bytes]:
@@ -108,6 +115,8 @@ class ServerSession:
         if frame.kind is not Kind.BEAT and self._may_repeat(now_s):  # the connection is new, or something is missing
             self._stream.rewind()
         self._send(_REPLIES[frame.kind], body=self._welcome if frame.kind is Kind.HELLO else b"")
+        if frame.kind is not Kind.BEAT and self._notice is not None:  # what it follows may have been lost
+            self._send(Kind.NOTICE, body=self._notice)
         return _NOTHING
 
     def _may_repeat(self, now_s: float) -> bool:
