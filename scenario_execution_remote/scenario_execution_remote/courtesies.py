@@ -32,9 +32,18 @@ def hello(program: str, silence_s: float) -> messages.Hello:
 
 
 def error_for(endpoint: Endpoint, over: Over) -> RemoteError:
-    """The error that the end of a session is, for whoever still wanted something of it."""
+    """The error that the end of a session is, for whoever still wanted something of it.
+
+    The server's own words stand in it, harmlessly spelled: they come before anybody knows that it is the right server.
+    """
     if over.reason == "lost":
         return SessionLostError(endpoint.text, silent_for_s=over.silent_s or 0.0)
     if over.reason == "protocol":
-        return RemoteProtocolError(over.text)
-    return fault(over.reason, over.text)
+        return RemoteProtocolError(harmless(over.text))
+    return fault(over.reason, harmless(over.text))
+
+
+def harmless(text: str) -> str:
+    """*text* with everything escaped that a terminal obeys, but for the ends of lines and tabs: a lost worker's last
+    words have some."""
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)

@@ -180,7 +180,7 @@ class Homecoming:
     def _receiver(self, mount: int) -> Receiver:
         receiver = self._receivers.get(mount)
         if receiver is None:
-            path = self._mounts.path_of(mount)
+            path = self._mounts.path_of(mount, OUTPUT)
             if path is None:
                 raise BrokenTransferError("it belongs to a folder that nobody has asked for")
             receiver = self._receivers[mount] = Receiver(path, self._origin, LEDGER)

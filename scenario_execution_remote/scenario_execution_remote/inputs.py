@@ -123,7 +123,7 @@ class Inputs:
         batch: list[messages.Entry] = []
         left: list[str] = []
         cost = 0
-        path = self._mounts.path_of(mount)
+        path = self._mounts.path_of(mount, INPUT)
         try:
             if path is not None:
                 folder = self._folders[mount] = Folder(path)

@@ -13,6 +13,7 @@ from scenario_execution_keys.invitation import Invitation
 from scenario_execution_keys.keypair import KeyPair, PublicKey
 from scenario_execution_keys.permissions import show_instant
 
+from .courtesies import harmless
 from .endpoint import Endpoint
 from .errors import HandshakeError, InvitationError, NotEnrolledError, RemoteProtocolError, ServerUnreachableError
 from .pins import Pins
@@ -111,7 +112,7 @@ def _answer(endpoint: Endpoint, data: bytes) -> messages.Enrolled:
             return enrolled
         if frame.kind is Kind.REFUSED:
             refused: messages.Refused = wire.decode_one(frame.body, messages.Refused)
-            raise InvitationError(endpoint.text, refused.text)
+            raise InvitationError(endpoint.text, harmless(refused.text))
     except (FrameError, wire.WireError) as error:
         raise RemoteProtocolError(f"the server at {endpoint} answers the invitation with nonsense: {error}") from None
     raise RemoteProtocolError(f"the server at {endpoint} answers the invitation with {frame.kind.name}")

@@ -332,6 +332,8 @@ class Link:
             self._over.set()
 
     def _own_fault(self, error: Exception) -> RemoteError:
+        if isinstance(error, wire.WireError):
+            return RemoteProtocolError(f"the server at {self.endpoint} said what nobody understands here: {error}")
         return RemoteProtocolError(f"the link to {self.endpoint} broke by a fault of its own: {error!r}")
 
     # -- which key the server has ------------------------------------------------------------------

@@ -44,11 +44,14 @@ class Mounts:
         self._mode = mode
         self._tell = tell
         self._calls: list[tuple[messages.Mount, Pending]] = []
-        self._paths: dict[int, Path] = {}
+        self._paths: dict[tuple[int, str], Path] = {}
 
-    def path_of(self, number: int) -> Path | None:
-        """The folder of this side that a mount is about."""
-        return self._paths.get(number)
+    def path_of(self, number: int, role: str) -> Path | None:
+        """The folder of this side that a mount is about; None if nothing of this role was to be carried there.
+
+        A server asks by number, and must neither write where it is only to read, nor be sent results.
+        """
+        return self._paths.get((number, role))
 
     def mount(self, directory: str, role: str) -> None:
         """Have a folder stand for this one, if none does or stands for one above it in the same role."""
@@ -65,7 +68,8 @@ class Mounts:
             except OSError:  # what cannot be marked is carried: that is never wrong, only slower
                 pass
         number = len(self._calls) + 1
-        self._paths[number] = path
+        if self._mode != "shared":
+            self._paths[number, role] = path
         call = messages.Mount(
             call=self._link.next_number(), mount=number, path=str(path), role=role, mode=self._mode, marker=marker,
             content=content, working_folder=_current_folder(),

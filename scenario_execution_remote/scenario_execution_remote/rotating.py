@@ -11,6 +11,7 @@ import zmq
 
 from scenario_execution_keys.keypair import KeyPair, PublicKey
 
+from .courtesies import harmless
 from .endpoint import Endpoint
 from .errors import NotEnrolledError, RemoteProtocolError, RotationError
 from .pins import Pins
@@ -79,7 +80,7 @@ def _answer(endpoint: Endpoint, data: bytes) -> messages.Enrolled:
             return enrolled
         if frame.kind is Kind.REFUSED:
             refused: messages.Refused = wire.decode_one(frame.body, messages.Refused)
-            raise RotationError(endpoint.text, refused.text)
+            raise RotationError(endpoint.text, harmless(refused.text))
     except (FrameError, wire.WireError) as error:
         raise RemoteProtocolError(f"the server at {endpoint} answers the next key with nonsense: {error}") from None
     raise RemoteProtocolError(f"the server at {endpoint} answers the next key with {frame.kind.name}")

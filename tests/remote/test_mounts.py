@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which folders of this side a server may read or write: those, and in that way, and no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scenario_execution_remote.files.sending import Digest
+from scenario_execution_remote.homecoming import Homecoming
+from scenario_execution_remote.inputs import Inputs
+from scenario_execution_remote.mounts import INPUT, OUTPUT, Mounts
+from scenario_execution_remote.pending import Pending
+from scenario_execution_remote.protocol import messages, wire
+from tests.support.waiting import wait_until
+
+
+class Line:
+    """A link to a server that says whatever the test wants."""
+
+    is_over = False
+
+    def __init__(self) -> None:
+        self.posted: list[Any] = []
+
+    def next_number(self) -> int:
+        return 1
+
+    def call(self, *calls: Any) -> Pending:
+        pending = Pending(calls[0], lambda _pending, _timeout_s: None)
+        pending.finish(
+            messages.Result(
+                call=1, status=None, stopped=False, feedback="", fault=None, value="copy", nodes=[],
+            ), None,
+        )  # fmt: skip
+        return pending
+
+    def post(self, body: bytes | None) -> None:
+        self.posted += wire.decode(body or b"", wire.FROM_CLIENT)
+
+
+def file_called(name: str, mount: int) -> list[Any]:
+    digest = Digest()
+    digest.add(0, b"evil")
+    return [
+        messages.Artifact(
+            number=1, mount=mount, name=name, kind="file", size_bytes=4, mode=0o600, mtime_ns=0, target="",
+        ),
+        messages.Chunk(number=1, offset=0, data=b"evil"),
+        messages.ArtifactEnd(number=1, digest=digest.end(4), text=""),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("mode", "mount", "comes_home"), [("copy", 2, True), ("copy", 1, False), ("shared", 2, False)])
+def test_results_come_home_into_output_folders_alone(
+    mode: str, mount: int, comes_home: bool, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    source, output = tmp_path / "scenario", tmp_path / "output"
+    for folder in (source, output):
+        folder.mkdir()
+    (source / "test.osc").write_text("good")
+    line = Line()
+    mounts = Mounts(line, "server", mode, lambda _level, text: told.append(text))
+    mounts.mount(str(source), INPUT)
+    mounts.mount(str(output), OUTPUT)
+    files = Homecoming(line, "server", mounts, lambda _level, text: told.append(text))
+    for piece in file_called("test.osc", mount):
+        files.take(piece)
+    files.close()
+    assert (source / "test.osc").read_text() == "good"
+    assert [path.name for path in output.iterdir()] == (["test.osc"] if comes_home else [])
+    assert any("a folder that nobody has asked for" in text for text in told) is not comes_home
+
+
+@pytest.mark.parametrize(("mode", "mount", "is_offered"), [("copy", 1, True), ("copy", 2, False), ("shared", 1, False)])
+def test_what_lies_in_input_folders_is_offered_and_nothing_else(
+    mode: str, mount: int, is_offered: bool, tmp_path: Path
+) -> None:
+    for name in ("scenario", "output"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "secret").write_text("x")
+    line = Line()
+    mounts = Mounts(line, "server", mode, lambda _level, _text: None)
+    mounts.mount(str(tmp_path / "scenario"), INPUT)
+    mounts.mount(str(tmp_path / "output"), OUTPUT)
+    files = Inputs(line, "server", mounts, lambda _level, _text: None)
+    files.take(messages.Awaited(mount=mount))
+    wait_until(lambda: any(said.is_last for said in line.posted))
+    files.close()
+    offered = [entry.name for offer in line.posted for entry in offer.entries]
+    assert offered == (["secret"] if is_offered else [])
