@@ -57,7 +57,12 @@ def _differences() -> Iterator[str]:
 
 def _features() -> Iterator[str]:
     numbers = {difference.title: number for number, difference in enumerate(known_differences(), start=1)}
-    yield from ("", "## What was run", "", "A number in brackets is that of the difference above which the scenario shows.")
+    yield from (
+        "",
+        "## What was run",
+        "",
+        "A number in brackets is that of the difference above which the scenario shows.",
+    )
     for feature in Feature:
         yield from ("", f"### {feature.value}", "")
         for row in ROWS:

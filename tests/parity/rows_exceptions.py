@@ -33,7 +33,10 @@ DEEDS = {
 # Rarer types, in the phases in which they take a way of their own.
 MORE_DEEDS = {
     "an exception without text": ("raise RuntimeError()", "RuntimeError"),
-    "OSError with its number": ('open("/nonexistent/file")', "[Errno 2] No such file or directory: '/nonexistent/file'"),
+    "OSError with its number": (
+        'open("/nonexistent/file")',
+        "[Errno 2] No such file or directory: '/nonexistent/file'",
+    ),
     "an exception with a cause": ('raise ValueError("outer") from KeyError("inner")', "ValueError: outer"),
     "an exception of several lines": ('raise ValueError("one\\ntwo")', "ValueError: one\ntwo"),
     "an exception with an argument that cannot travel": ("raise ValueError(self)", "ValueError: <"),
@@ -195,6 +198,9 @@ ROWS = (
         code=5,
         text=scenario("probe_code($T, at_update: «os._exit(5)»)"),
         differs=ELSEWHERE,
-        unlike=dict.fromkeys(("exit code", "log", "stdout", "file out/test.xml", "file out/behaviors.jsonl", "file trace"), "locally the runner is gone, remotely the action fails and the run goes on to its verdict"),  # noqa: E501
+        unlike=dict.fromkeys(
+            ("exit code", "log", "stdout", "file out/test.xml", "file out/behaviors.jsonl", "file trace"),
+            "locally the runner is gone, remotely the action fails and the run goes on to its verdict",
+        ),  # noqa: E501
     ),
 )

@@ -606,6 +606,24 @@ voices = (
         unsteady="in which tick the thread is done, nobody knows",
     ),
     Row(
+        name="what a thread prints after its action has succeeded",
+        feature=VOICES,
+        text=scenario(
+            """
+            probe_code(at_execute: «
+                def speak():
+                    wait_for_file("$F/gate")
+                    for number in range(5):
+                        print(f"late {number}", flush=True)
+                    Path("$F/said").touch()
+                threading.Thread(target=speak, daemon=True).start()»)
+            probe_code(at_execute: «Path("$F/gate").touch()»)
+            probe_code(at_update: «return Status.SUCCESS if os.path.exists("$F/said") else Status.RUNNING»)
+            """
+        ),
+        unsteady="in which tick the thread is done, nobody knows",
+    ),
+    Row(
         name="feedback is that of the action, in every tick",
         feature=VOICES,
         text=scenario("probe_steps($T, ticks: 4)"),

@@ -4,8 +4,8 @@ is."""
 
 from __future__ import annotations
 
-from tests.parity.differences import ELSEWHERE, SIMULATOR, SUBTREE, TOGETHER
-from tests.parity.row import HEAD, Feature, Pace, Row, scenario
+from tests.parity.differences import ELSEWHERE, END, SIMULATOR, SUBTREE, TOGETHER
+from tests.parity.row import HEAD, Feature, Live, Pace, Row, scenario
 
 SUBTREES, CLOCKS, TOOLS, FILES, PLUGINS = (
     Feature.SUBTREES,
@@ -375,6 +375,13 @@ AT_INIT = CONFIG.replace("write(", "print(").replace("]); ", "], file=open('$F/c
 CONFIG_OF_BOTH = f"probe_code($T, tag: \"%s\", at_init: «{AT_INIT}», at_setup: «{CONFIG}write(kwargs['output_dir'])»)"
 DOCUMENTS = "test:\n  word: one\n---\ntest:\n  word: two\n  _output_dir: elsewhere\n---\ntest:\n  word: three\n"
 
+
+def aborted(run: Live) -> None:
+    """Sends a signal between the third tick and the fourth."""
+    run.wait_for("a update(RUNNING)", count=2)
+    run.signal("SIGTERM")
+
+
 files = (
     Row(
         name="files that actions write are there, with what they wrote",
@@ -477,6 +484,33 @@ files = (
         ),
         files={"parameters.yaml": DOCUMENTS},
         options=("--scenario-parameter-file", "$F/parameters.yaml"),
+    ),
+    Row(
+        name="an exception in the first of several documents ends the run",
+        feature=FILES,
+        code=1,
+        says="ValueError: boom",
+        text=scenario(
+            'probe_code($T, argument: word, at_execute: «raise ValueError("boom")»)', declare='word: string = "none"'
+        ),
+        files={"parameters.yaml": DOCUMENTS},
+        options=("--scenario-parameter-file", "$F/parameters.yaml"),
+    ),
+    Row(
+        name="a signal in the first of several documents ends that one, and the others are run",
+        feature=FILES,
+        code=1,
+        says="test-0: Aborted",
+        pace=Pace.WALL,
+        text=scenario(
+            "probe_code($T, argument: word, at_update: «return Status.RUNNING if self.argument == 'one' else Status.SUCCESS»)",  # noqa: E501
+            declare='word: string = "none"',
+        ),
+        files={"parameters.yaml": DOCUMENTS},
+        options=("--scenario-parameter-file", "$F/parameters.yaml"),
+        meanwhile=aborted,
+        differs=END,
+        stopped=("a",),
     ),
     Row(
         name="a failed set-up skips the documents behind it",

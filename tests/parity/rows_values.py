@@ -138,7 +138,11 @@ values = (
             declare="rnd: random = random()\n",
         ),
     ),
-    Row(name="methods of a structure arrive as keys", feature=Feature.QUIRKS, text=shown("rnd", "rnd: random = random()")),
+    Row(
+        name="methods of a structure arrive as keys",
+        feature=Feature.QUIRKS,
+        text=shown("rnd", "rnd: random = random()"),
+    ),
     Row(
         name="a parameter from a parameter file reaches the action",
         feature=VALUES,

@@ -8,4 +8,3 @@ from tests.parity.row import Row
 
 _MODULES = (rows_lifecycle, rows_exceptions, rows_values, rows_process, rows_tools)
 ROWS: tuple[Row, ...] = tuple(row for module in _MODULES for row in module.ROWS)
-
