@@ -11,8 +11,10 @@ from scenario_execution_keys.errors import KeyTextError
 from scenario_execution_keys.keypair import PublicKey
 
 REPEAT_AFTER_S = 60.0  # a client may be restarted in a loop; one line a minute shows that it still goes on
-LINES_AT_ONCE = 10  # random keys make every refusal a new stranger; more lines than this a second help nobody
-_REMEMBERED = 1000  # strangers kept in mind for repetitions, about 300 kB
+LINES_AT_ONCE = 10  # random keys make every refusal a new stranger; more lines than this at once help nobody
+LINES_PER_S = 1.0  # of one address after that: a flood from there is 30 MB a day, and hides nobody who comes from elsewhere
+COUNT_EVERY_S = 10.0  # how often what was not listed is told as a number
+_REMEMBERED = 1000  # strangers kept in mind for repetitions, about 300 kB, and as many addresses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,9 @@ class RefusalLog:
     def __init__(self, command: Callable[[str], str] = str) -> None:
         self._command = command
         self._strangers: OrderedDict[Refusal, _Stranger] = OrderedDict()
+        self._shares: OrderedDict[str, tuple[float, float]] = OrderedDict()  # by address: lines that are left, and when
+        self._swallowed_count = 0
+        self._counted_at_s = -COUNT_EVERY_S
 
     def lines(self, refusals: Iterable[Refusal], now_s: float, *, uncounted: int = 0) -> list[Line]:
         """What to log about the `refusals` since the last call.
@@ -71,11 +76,11 @@ class RefusalLog:
             uncounted: How many more there were that could not be kept.
         """
         lines: list[Line] = []
-        swallowed_count = uncounted
+        self._swallowed_count += uncounted
         for refusal in refusals:
             stranger = self._strangers.get(refusal)
-            if stranger is None and len(lines) >= LINES_AT_ONCE:
-                swallowed_count += 1
+            if stranger is None and (len(lines) >= LINES_AT_ONCE or not self._may_have_a_line(refusal.address, now_s)):
+                self._swallowed_count += 1
                 continue
             if stranger is None:
                 self._remember(refusal, now_s)
@@ -86,9 +91,21 @@ class RefusalLog:
             if stranger.unsaid_count and now_s - stranger.said_at_s >= REPEAT_AFTER_S and len(lines) < LINES_AT_ONCE:
                 lines.append(self._line(refusal, stranger.unsaid_count))
                 stranger.said_at_s, stranger.unsaid_count = now_s, 0
-        if swallowed_count:
-            lines.append(Line(sentence="refused more clients than can be listed", fields={"times": swallowed_count}))
+        if self._swallowed_count and now_s - self._counted_at_s >= COUNT_EVERY_S:
+            fields: dict[str, object] = {"times": self._swallowed_count}
+            lines.append(Line(sentence="refused more clients than can be listed", fields=fields))
+            self._swallowed_count, self._counted_at_s = 0, now_s
         return lines
+
+    def _may_have_a_line(self, address: str, now_s: float) -> bool:
+        left, at_s = self._shares.get(address, (float(LINES_AT_ONCE), now_s))
+        left = min(LINES_AT_ONCE, left + (now_s - at_s) * LINES_PER_S)
+        may = left >= 1
+        self._shares[address] = (left - may, now_s)
+        self._shares.move_to_end(address)
+        if len(self._shares) > _REMEMBERED:
+            self._shares.popitem(last=False)
+        return may
 
     def _remember(self, refusal: Refusal, now_s: float) -> None:
         self._strangers[refusal] = _Stranger(now_s)
