@@ -19,6 +19,8 @@ from pathlib import Path
 
 from platformdirs import user_state_path
 
+from scenario_execution_server.worker.keeping import make_private
+
 FILE_LIMIT_BYTES = 10 * 1024 * 1024  # about 50,000 entries; a busy laboratory's month
 FILES_KEPT = 5  # besides the one that is written: 60 MB at most, whatever anybody does
 _QUEUE_LINES = 10_000  # about 2 MB; a disk that is further behind than this has stopped
@@ -125,7 +127,7 @@ class AuditFile:
         if self._fd is not None and self._is_current(self._fd):
             return self._fd
         self._close_file()
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self.path.parent)  # with a generous umask, who may write above could put another log in its place
         fd = os.open(
             self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600
         )

@@ -23,7 +23,7 @@ from pathlib import Path
 from platformdirs import user_state_path
 
 from scenario_execution_server.errors import FilesDirError
-from scenario_execution_server.worker.keeping import ABOUT, FOLDER_PREFIX, RESULTS, hold, retire
+from scenario_execution_server.worker.keeping import ABOUT, FOLDER_PREFIX, RESULTS, hold, make_private, retire
 
 _LIVE_PREFIX = "server-"
 _CLIENTS = "clients"
@@ -50,7 +50,7 @@ class Storage:
     def __init__(self, base: Path) -> None:
         self._base = base
         try:
-            base.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(base)
             found = os.stat(base)
         except OSError as error:
             raise FilesDirError(f"the folder {base} cannot be made: {error.strerror}", _CHOOSE) from error

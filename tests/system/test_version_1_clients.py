@@ -53,6 +53,16 @@ def test_the_whole_lifecycle_runs_over_every_kind_of_door(client: Version1Client
     assert trace_of(trace, "b") == ["setup(INVALID)", "shutdown(INVALID)"]
 
 
+def test_a_client_may_call_its_connection_whatever_it_likes(server: ServerProcess, owner: Identity) -> None:
+    with Version1Client(server, owner) as client:
+        socket, address = client.socket.socket, address_of(server, owner)
+        socket.disconnect(address)
+        socket.routing_id = b"r" * 255
+        socket.connect(address)
+        client.begin("one", "probe_steps", trace="", tag="")
+        assert client.ask("reset") == OK
+
+
 def test_an_activation_that_was_never_ticked_does_not_cost_the_next_one_its_arguments(
     server: ServerProcess, owner: Identity, tmp_path: Path
 ) -> None:
