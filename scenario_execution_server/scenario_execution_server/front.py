@@ -367,7 +367,7 @@ class Front:
             text = f"{peer.name} has the {own_limit} sessions it may have here; end one, or its operator runs: {mend}"
             return messages.Refused(code=RefusalCode.LIMIT.value, text=text)
         name = key[1].hex()
-        # Two clients chose, or one copied, the same id: both are served. A version 1 client has a routing id of any length.
+        # Two clients chose, or one copied, the same id: both are served. Version 1 clients have ids of any length.
         if len(key[1]) != SESSION_ID_BYTES or self._sessions.named(name) is not None:
             name = secrets.token_hex(SESSION_ID_BYTES)
         try:

@@ -124,8 +124,8 @@ PRELOAD = ("scenario_execution", "py_trees")  # the engine: 0.2 s of imports tha
 # process.
 LOST_GRACE_S = 10.0
 
-# What a shepherd is given beyond a session's grace: its own limit for killing (5 s), and as much for the folder. Then it
-# is killed itself, and what it watched over is ended from here: an action may have stopped it, or filled a disk.
+# What a shepherd is given beyond a session's grace: its own limit for killing (5 s), and as much for the folder. Then
+# it is killed itself, and what it watched over is ended from here: an action may have stopped it, or filled a disk.
 _OVERDUE_AFTER_S = 10.0
 
 _CLOSE_LIMIT_S = 15.0  # for the sessions left at close: the shepherds' own limit for killing (5 s), thrice

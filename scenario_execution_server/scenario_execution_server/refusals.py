@@ -12,7 +12,7 @@ from scenario_execution_keys.keypair import PublicKey
 
 REPEAT_AFTER_S = 60.0  # a client may be restarted in a loop; one line a minute shows that it still goes on
 LINES_AT_ONCE = 10  # random keys make every refusal a new stranger; more lines than this at once help nobody
-LINES_PER_S = 1.0  # of one address after that: a flood from there is 30 MB a day, and hides nobody who comes from elsewhere
+LINES_PER_S = 1.0  # of one address after that: a flood from there is 30 MB a day, and hides nobody from elsewhere
 COUNT_EVERY_S = 10.0  # how often what was not listed is told as a number
 _REMEMBERED = 1000  # strangers kept in mind for repetitions, about 300 kB, and as many addresses
 

@@ -22,8 +22,8 @@ class Received:
     is_bye: bool = False
 
 
-# A client that asks for everything again and confirms none of it reads nothing: each time would cost the server a window
-# of memory. So many times at once it may have lost a connection; after that it waits, each time twice as long.
+# A client that asks for everything again and confirms none of it reads nothing: each time would cost the server a
+# window of memory. So many times at once it may have lost a connection; after that it waits, each time twice as long.
 FREE_REPETITIONS = 3
 LONGEST_PAUSE_S = 32.0  # a connection that carries nothing for longer is cut by the server anyway
 
