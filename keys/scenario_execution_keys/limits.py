@@ -76,6 +76,12 @@ class FileLimits:
 _NAMES = tuple(field.name for field in fields(FileLimits))
 
 
+def bytes_of(text: str) -> int | None:
+    """The SIZE that *text* is; None if it is none."""
+    size = _SIZE.fullmatch(text)
+    return None if size is None else int(size[1]) * _FACTORS[size[2]]
+
+
 def _size(value: int) -> str:
     for unit, factor in _UNITS:
         if value and value % factor == 0:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from scenario_execution_keys.errors import KeyTextError
 from scenario_execution_keys.keypair import PublicKey
+from scenario_execution_keys.limits import bytes_of
 from scenario_execution_remote.endpoint import DEFAULT_PORT, Endpoint
 
 # Half of the period: a quick action's result is there in the same tick even over Wi-Fi, and what the tree does
@@ -30,7 +31,7 @@ class Parameter:
 
     name: str
     osc_type: str
-    default: str | float | None
+    default: str | float | tuple[()] | None
     help: str
     zero_means: str = ""
 
@@ -41,7 +42,7 @@ class Parameter:
 
     def declaration(self) -> str:
         """The declaration as ``remote.osc`` writes it, without the comment."""
-        if self.default is None:
+        if self.default is None or self.default == ():  # there is no way to write an empty list
             return f"{self.name}: {self.osc_type}"
         if isinstance(self.default, str):
             return f'{self.name}: {self.osc_type} = "{self.default}"'
@@ -89,6 +90,20 @@ PARAMETERS = (
         '"auto" finds out',
     ),
     Parameter(
+        name="upload",
+        osc_type="list of string",
+        default=(),
+        help="files, folders and globs, absolute or relative to the scenario's directory, that are taken to the server "
+        "besides what lies beside the scenario",
+    ),
+    Parameter(
+        name="upload_limit",
+        osc_type="string",
+        default="1G",
+        help="how much of what lies beside the scenario is taken to the server, the smallest files first: a number "
+        "with k, M, G or T",
+    ),
+    Parameter(
         name="tick_wait",
         osc_type="float",
         default=WAIT_SHARE,
@@ -114,6 +129,8 @@ class RemoteSettings:
         heartbeat_failure_timeout_s: Silence after which the server counts as lost.
         server_key: The server's public key as text, or empty to look into the known servers.
         files: One of :data:`FILES`.
+        upload: What else is taken to the server.
+        upload_limit: How much of what lies beside the scenario is, see ``limits.bytes_of``.
         tick_wait: Part of the tick period that a tick waits for results at most, from 0 to 1.
     """
 
@@ -123,7 +140,14 @@ class RemoteSettings:
     heartbeat_failure_timeout_s: float = 5.0
     server_key: str = ""
     files: str = "auto"
+    upload: tuple[str, ...] = ()
+    upload_limit: str = "1G"
     tick_wait: float = WAIT_SHARE
+
+    @property
+    def upload_limit_bytes(self) -> int:
+        """The same as a number of bytes."""
+        return bytes_of(self.upload_limit) or 0
 
     @classmethod
     def from_arguments(cls, values: Mapping[str, object]) -> RemoteSettings:
@@ -144,8 +168,10 @@ class RemoteSettings:
                 f"remote() has no argument {', '.join(f'{name[:60]!r}' for name in unknown[:5])}; "
                 f"it has {', '.join(parameter.name for parameter in PARAMETERS)}"
             )
-        endpoint, setup, execution, heartbeat, key, files, wait = (
-            _checked(parameter, values.get(parameter.name, parameter.default)) for parameter in PARAMETERS
+        endpoint, setup, execution, heartbeat, key, files, limit, wait = (
+            _checked(parameter, values.get(parameter.name, parameter.default))
+            for parameter in PARAMETERS
+            if parameter.default != ()
         )
         return cls(
             endpoint=Endpoint.parse(str(endpoint)).text,
@@ -154,6 +180,8 @@ class RemoteSettings:
             heartbeat_failure_timeout_s=float(heartbeat),
             server_key=_checked_key(str(key)),
             files=_checked_files(str(files)),
+            upload=_checked_upload(values.get("upload")),
+            upload_limit=_checked_size(str(limit)),
             tick_wait=float(wait),
         )
 
@@ -195,6 +223,24 @@ def _checked_key(text: str) -> str:
             PublicKey.parse(text)
         except KeyTextError as error:
             raise ValueError(f"argument 'server_key' of remote() is not a public key: {error}") from error
+    return text
+
+
+def _checked_upload(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(one, str) and one and "\0" not in one for one in value):
+        expected = 'a list of names, such as ["maps", "../robots/*.urdf"]'
+        raise ValueError(f"argument 'upload' of remote() is {value!r:.100}, expected {expected}")
+    return tuple(value)
+
+
+def _checked_size(text: str) -> str:
+    if bytes_of(text) is None:
+        raise ValueError(
+            f"argument 'upload_limit' of remote() is {text!r:.100}, expected a number of bytes, with k, M, G or T "
+            'behind it for powers of 1000, such as "1G"'
+        )
     return text
 
 

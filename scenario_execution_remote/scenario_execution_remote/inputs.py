@@ -8,6 +8,8 @@ import os
 import queue
 import threading
 import time
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from scenario_execution_keys.paths import where_keys_are
@@ -39,17 +41,19 @@ class Inputs:
         origin: What the server is called in messages.
         mounts: The session's.
         tell: Writes to the run's log.
+        limit_bytes: How much of a directory is taken along unasked.
 
     Attributes:
         moved_s: When something was last read, sent or put down, as a value of ``time.monotonic()``.
     """
 
-    def __init__(self, link: Line, origin: str, mounts: Mounts, tell: Tell) -> None:
+    def __init__(self, link: Line, origin: str, mounts: Mounts, tell: Tell, limit_bytes: int) -> None:
         self._link = link
         self._origin = origin
         self._mounts = mounts
         self._tell = tell
-        self._outputs: list[str] = []
+        self._limit_bytes = limit_bytes
+        self._apart: list[str] = []  # what lies in a directory and does not travel with it
         self._numbers = itertools.count(1)
         self._offers = itertools.count(1)
         self._folders: dict[int, Folder] = {}
@@ -66,12 +70,26 @@ class Inputs:
 
     # -- the tree's thread -------------------------------------------------------------------------
 
-    def prepare(self, *directories: str | None, outputs: tuple[str | None, ...] = ()) -> None:
-        """Have folders stand for these directories; what of them lies in one of *outputs* stays here."""
-        self._outputs += [os.path.abspath(output) for output in outputs if output]
+    def prepare(
+        self,
+        *directories: str | None,
+        outputs: Sequence[str | None] = (),
+        uploads: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> None:
+        """Have folders stand for these directories, and take what lies in them to the server.
+
+        Args:
+            directories: The directories; '' is the current one.
+            outputs: What of them lies in one of these stays here.
+            uploads: What else is taken along: for each folder, the names in it.
+        """
+        self._apart += [os.path.abspath(output) for output in outputs if output]
+        self._apart += [os.path.join(folder, name) for folder, names in uploads.items() for name in names]
         for directory in directories:
-            if directory is not None:  # '' is the current one
+            if directory is not None:
                 self._mounts.mount(directory, INPUT)
+        for folder, names in uploads.items():
+            self._mounts.mount(folder, INPUT, names)
 
     def close(self) -> None:
         """The session is over."""
@@ -127,7 +145,7 @@ class Inputs:
         try:
             if path is not None:
                 folder = self._folders[mount] = Folder(path)
-                for name, look in Selection(folder, where_keys_are(), self._outputs).chosen(left):
+                for name, look in self._selection(folder, self._mounts.names_in(mount)).chosen(left):
                     number = next(self._numbers)
                     try:
                         batch.append(entry_of(folder, number, name, look, self._go_on))
@@ -143,7 +161,13 @@ class Inputs:
             left.append(str(error))
         self._post(messages.Offer(offer=offer, mount=mount, entries=batch, is_last=True))
         if left:
-            self._tell("warning", f"remote({self._origin}): left behind of {path}: {'; '.join(left)}")
+            self._tell("warning", f"remote({self._origin}): not all of {path} was taken along: {'; '.join(left)}")
+
+    def _selection(self, folder: Folder, names: list[str]) -> Selection:
+        secret = where_keys_are()
+        if names:
+            return Selection(folder, secret=secret, only=names)
+        return Selection(folder, secret=secret, excluded=self._apart, limit_bytes=self._limit_bytes)
 
     def _send_contents(self, numbers: list[int]) -> None:
         self._reporter.expect(sum(self._names[number][2] for number in numbers))

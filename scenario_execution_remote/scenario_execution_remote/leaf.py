@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -22,6 +23,7 @@ from .protocol import messages
 from .protocol.wire import CannotTravelError
 from .run import RUN, end_with_the_run
 from .session import RemoteSession
+from .uploads import UploadError, found
 from .waves import Tick
 
 # What ``setup()`` gets and the worker makes itself. ``simulation`` is not among them: a live simulator cannot
@@ -81,7 +83,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         try:
             session, pending = self._begun_setup()
             session.link.wait_until_open()
-        except (RemoteError, KeysError) as error:
+        except (RemoteError, KeysError, UploadError) as error:
             raise RuntimeError(f"remote({self._settings.endpoint}): {error}") from error
         session.link.go_on()
         if not self._wait_for_setup(session, pending, deadline_s):
@@ -103,12 +105,13 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         try:
             self._session = session = RUN.session_for(self._settings, run_logger, kwargs)
             session.register(self.number, self)
-            session.prepare(self._directories, kwargs)
+            base = self._directories.scenario_file or kwargs.get("input_dir") or ""
+            session.prepare(self._directories, kwargs, found(self._settings.upload, os.path.abspath(base)))
             is_debugging = bool(getattr(run_logger, "log_debug", False))
             self._setup_pending = session.link.call_step(
                 self._create_call(scenario, is_debugging), self._setup_call(kwargs)
             )
-        except (RemoteError, KeysError, CannotTravelError) as error:  # to be raised when it is this action's turn
+        except (RemoteError, KeysError, CannotTravelError, UploadError) as error:  # to be raised in this action's turn
             self._setup_error = error
 
     def _begun_setup(self) -> tuple[RemoteSession, Pending]:

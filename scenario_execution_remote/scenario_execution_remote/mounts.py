@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,20 +44,31 @@ class Mounts:
         self._mode = mode
         self._tell = tell
         self._calls: list[tuple[messages.Mount, Pending]] = []
-        self._paths: dict[tuple[int, str], Path] = {}
+        self._meant: dict[int, messages.Mount] = {}
 
     def path_of(self, number: int, role: str) -> Path | None:
         """The folder of this side that a mount is about; None if nothing of this role was to be carried there.
 
         A server asks by number, and must neither write where it is only to read, nor be sent results.
         """
-        return self._paths.get((number, role))
+        call = self._meant.get(number)
+        return Path(call.path) if call is not None and call.role == role else None
 
-    def mount(self, directory: str, role: str) -> None:
-        """Have a folder stand for this one, if none does or stands for one above it in the same role."""
+    def names_in(self, number: int) -> list[str]:
+        """What of that folder is meant; nothing stands for everything."""
+        return self._meant[number].names
+
+    def mount(self, directory: str, role: str, names: Sequence[str] = ()) -> None:
+        """Have a folder stand for this one, if none does or stands for one above it in the same role.
+
+        Args:
+            directory: The folder.
+            role: What is to become of what lies in it.
+            names: What of it is meant, if not everything; then it is carried whatever is carried otherwise.
+        """
         path = Path(os.path.abspath(directory))
-        known = (Path(call.path) for call, _ in self._calls if call.role == role)
-        if any(path == one or one in path.parents for one in known):
+        known = [call for call, _ in self._calls if call.role == role and call.names == list(names)]
+        if any(path == one or (one in path.parents and not names) for one in (Path(call.path) for call in known)):
             return
         marker, content = "", secrets.token_bytes(32)
         if self._mode == "auto":
@@ -68,12 +79,12 @@ class Mounts:
             except OSError:  # what cannot be marked is carried: that is never wrong, only slower
                 pass
         number = len(self._calls) + 1
-        if self._mode != "shared":
-            self._paths[number, role] = path
         call = messages.Mount(
-            call=self._link.next_number(), mount=number, path=str(path), role=role, mode=self._mode, marker=marker,
-            content=content, working_folder=_current_folder(),
+            call=self._link.next_number(), mount=number, path=str(path), names=list(names), role=role,
+            mode=self._mode, marker=marker, content=content, working_folder=_current_folder(),
         )  # fmt: skip
+        if self._mode != "shared":
+            self._meant[number] = call
         pending = self._link.call(call)
         self._calls.append((call, pending))
         pending.abandon(lambda answer: self._answered(call, answer))

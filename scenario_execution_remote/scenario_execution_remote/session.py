@@ -7,6 +7,7 @@ import codecs
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import py_trees
@@ -43,7 +44,7 @@ class RemoteSession:
         self.logger = logger
         self.link = Link(endpoint, security, settings.heartbeat_failure_timeout_s, self)
         mounts = Mounts(self.link, endpoint.text, settings.files, self._tell)
-        self.inputs = Inputs(self.link, endpoint.text, mounts, self._tell)
+        self.inputs = Inputs(self.link, endpoint.text, mounts, self._tell, settings.upload_limit_bytes)
         self.files = Homecoming(self.link, endpoint.text, mounts, self._tell)
         self.link.hand_files_to(self._take_of_files)
         self.waves = Waves(self._send_wave)
@@ -73,10 +74,14 @@ class RemoteSession:
         taker = self.files if isinstance(message, (messages.Collected, messages.Piece)) else self.inputs
         taker.take(message)
 
-    def prepare(self, directories: messages.Directories, setup_kwargs: dict[str, Any]) -> None:
+    def prepare(
+        self, directories: messages.Directories, setup_kwargs: dict[str, Any], uploads: Mapping[str, Sequence[str]]
+    ) -> None:
         """Have folders there stand for the directories of a scenario, before anything is said that names them."""
         outputs = (directories.output, setup_kwargs.get("output_dir"))
-        self.inputs.prepare(directories.scenario_file, setup_kwargs.get("input_dir"), outputs=outputs)
+        self.inputs.prepare(
+            directories.scenario_file, setup_kwargs.get("input_dir"), outputs=outputs, uploads=uploads
+        )
         self.files.prepare(*outputs)
 
     def close(self) -> None:

@@ -34,6 +34,8 @@ def test_every_argument_arrives() -> None:
         heartbeat_failure_timeout=0.5,
         server_key=SERVER.public.text,
         files="copy",
+        upload=["maps", "/opt/robots/*.urdf"],
+        upload_limit="20M",
         tick_wait=1,
     )
     assert given == RemoteSettings(
@@ -43,6 +45,8 @@ def test_every_argument_arrives() -> None:
         heartbeat_failure_timeout_s=0.5,
         server_key=SERVER.public.text,
         files="copy",
+        upload=("maps", "/opt/robots/*.urdf"),
+        upload_limit="20M",
         tick_wait=1.0,
     )
 

@@ -86,7 +86,7 @@ def test_what_lies_in_input_folders_is_offered_and_nothing_else(
     mounts = Mounts(line, "server", mode, lambda _level, _text: None)
     mounts.mount(str(tmp_path / "scenario"), INPUT)
     mounts.mount(str(tmp_path / "output"), OUTPUT)
-    files = Inputs(line, "server", mounts, lambda _level, _text: None)
+    files = Inputs(line, "server", mounts, lambda _level, _text: None, 1000)
     files.take(messages.Awaited(mount=mount))
     wait_until(lambda: any(said.is_last for said in line.posted))
     files.close()

@@ -140,8 +140,8 @@ def test_a_path_that_cannot_be_made_costs_its_client_an_error_and_leaves_nothing
     with RawClient(server, owner) as client:
         client.hello()
         mount = messages.Mount(
-            call=0, mount=10**4000, path=f"/far/{below}" if does_mount else "/far", role="output", mode="copy",
-            marker="", content=b"", working_folder="",
+            call=0, mount=10**4000, path=f"/far/{below}" if does_mount else "/far", names=[], role="output",
+            mode="copy", marker="", content=b"", working_folder="",
         )  # fmt: skip
         client.data(wire.encode(mount))
         assert (client.result(0).fault is not None) is does_mount

@@ -181,3 +181,45 @@ def test_an_upload_goes_on_where_a_broken_connection_left_it(server: ServerProce
             wait_until(lambda before=before: proxy.connection_count > before)
         outcome = client.finish()
     assert outcome.code == 0, outcome.output
+
+
+def test_what_is_too_much_stays_and_one_line_says_so(server: ServerProcess, run: Run, beside: Path) -> None:
+    (beside / "large").write_bytes(bytes(30_000))
+    (beside / "small").write_bytes(bytes(100))
+    action = code(
+        server.endpoint, "import os; assert os.path.exists('small') and not os.path.exists('large')",
+        more=', upload_limit: "20k"',
+    )  # fmt: skip
+    outcome = run(whole(action), whole=True)
+    assert outcome.code == 0, outcome.output
+    (line,) = [line for line in outcome.said if line.startswith("WARN")]
+    assert "'large'" in line and "upload_limit" in line
+
+
+def test_what_is_uploaded_is_there_by_its_name_and_by_its_path(
+    server: ServerProcess, run: Run, beside: Path, tmp_path: Path
+) -> None:
+    (beside / "large").write_bytes(bytes(30_000))
+    for name in ("maps/site.yaml", "maps/deep/x", "single", "single2"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    action = code(
+        server.endpoint,
+        "import os; names = ['large', '../maps/site.yaml', '../maps/deep/x', '../single'];"
+        " assert all(map(os.path.exists, names)) and not os.path.exists('../single2');"
+        " assert open(os.path.join(self.kwargs['input_dir'], '../single')).read() == 'single'",
+        more=f', upload_limit: "20k", upload: ["large", "../maps", "{tmp_path}/singl?"]',
+    )
+    named = f'        run_process("cat {tmp_path}/maps/deep/x {tmp_path}/single") with:\n'
+    outcome = run(whole(action, named + f'            remote("{server.endpoint}")\n'), whole=True)
+    assert outcome.code == 0, outcome.output
+    assert "INFO maps/deep/xsingle" in outcome.said
+    assert not [line for line in outcome.said if line.startswith("WARN")], outcome.output
+
+
+def test_what_is_to_be_uploaded_and_is_not_there_fails_the_set_up_by_name(
+    server: ServerProcess, run: Run, beside: Path
+) -> None:
+    action = code(server.endpoint, "pass", more=', upload: ["none.yaml", "test.osc", "no*.x"]')
+    outcome = run(whole(action), whole=True)
+    assert outcome.code == 1 and outcome.count("there is no 'none.yaml', 'no*.x'"), outcome.output

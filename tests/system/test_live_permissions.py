@@ -101,7 +101,8 @@ def test_who_may_run_nothing_puts_nothing_on_the_servers_disk(role: str, desk: D
     with RawClient(desk.server, desk.alice) as client:
         client.hello()
         mount = messages.Mount(
-            call=1, mount=1, path="/far/away", role=role, mode="copy", marker="", content=b"", working_folder="",
+            call=1, mount=1, path="/far/away", names=[], role=role, mode="copy", marker="", content=b"",
+            working_folder="",
         )  # fmt: skip
         client.data(wire.encode(mount))
         refused = client.result(1).fault

@@ -254,6 +254,7 @@ class Mount:
         call: Number of the call.
         mount: Its number, from 1.
         path: Absolute path on the client.
+        names: If there are any, nothing but these in the folder is meant, with all that is below them.
         role: ``input``: what lies there is offered before anything else is done; ``output``: what changes there comes
             home.
         mode: ``auto`` to find out, ``shared`` or ``copy`` if the user knows.
@@ -265,6 +266,7 @@ class Mount:
     call: int
     mount: int
     path: str
+    names: list[str]
     role: str
     mode: str
     marker: str

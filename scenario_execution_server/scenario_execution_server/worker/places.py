@@ -45,8 +45,12 @@ class Places:
             return None
         place = place_in(self._folder, call.path)
         place.mkdir(parents=True, exist_ok=True)
-        self._mounts[call.path] = self._numbers[call.mount] = place
-        self._map.add(call.path, str(place))
+        self._numbers[call.mount] = place
+        for name in call.names:
+            self._map.add(f"{call.path.rstrip('/')}/{name}", str(place / name))
+        if not call.names:
+            self._mounts[call.path] = place
+            self._map.add(call.path, str(place))
         if call.working_folder:
             self._working_folder = call.working_folder
             work = place_in(self._folder, call.working_folder)
@@ -60,7 +64,7 @@ class Places:
 
     def translated(self, call: Any) -> Any:
         """What the client says, with its folders replaced by those that stand for them."""
-        if not self._mounts:
+        if not self._map:
             return call
         if isinstance(call, (messages.Tick, messages.Execute)):
             arguments = self._map.inward(call.arguments)
@@ -83,7 +87,7 @@ class Places:
 
     def told(self, message: Any) -> Any:
         """What the worker says, with the session's folders replaced by those of the client that they stand for."""
-        if not self._mounts:
+        if not self._map:
             return message
         outward = self._map.outward
         if isinstance(message, messages.Ticked):
