@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import bench, emulated_link, messages, page, peers, sessions, ticks, trees
+from benchmarks import bench, emulated_link, messages, page, peers, sessions, ticks, transfer, trees
 from benchmarks.model import model
 from benchmarks.results import Result
 
@@ -29,6 +29,7 @@ CASES = {
     "start": sessions.start,
     "many": sessions.many,
     "idle": sessions.idle,
+    "transfer": transfer.transfer,
     "emulated_link": emulated_link.emulated,
 }
 

@@ -33,6 +33,8 @@ MEANINGS = {
     "([0003](../decisions/0003-own-fork-server.md)).",
     "many": "Each session has a worker of its own, so an action that blocks holds up its own session.",
     "idle": "Nobody polls: both sides beat once a second, and the front looks about itself four times a second.",
+    "transfer": "Files share the session's one stream with ticks, which find it all but empty: a file has no more on "
+    "its way than the link takes at once ([0012](../decisions/0012-results-come-home.md)).",
     "emulated_link": "Two network namespaces with a way between them that is long, and loses packets.",
 }
 

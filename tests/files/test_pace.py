@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
 
 from scenario_execution_remote.files.pace import CHUNK_BYTES, QUEUEING_LIMIT_S, WINDOW_LIMIT_BYTES, Pace
@@ -45,10 +47,48 @@ def test_the_window_grows_on_a_link_that_keeps_up_however_long_it_is() -> None:
     assert pace.window_bytes == WINDOW_LIMIT_BYTES
 
 
-def test_the_window_shrinks_to_one_chunk_when_what_is_sent_queues() -> None:
+def test_the_window_shrinks_when_what_is_sent_queues() -> None:
     pace = Pace()
-    transfer(pace, [0.01] + [0.011 + QUEUEING_LIMIT_S] * 50)
-    assert pace.window_bytes == CHUNK_BYTES
+    transfer(pace, [0.01] * 50)
+    now_s, waiting = 10.0, deque[float]()
+    for _ in range(50):  # the link has become slow: what waits, waits for all before it
+        while pace.may_send():
+            pace.sent(CHUNK_BYTES, now_s)
+            waiting.append(now_s)
+        now_s += 0.011 + QUEUEING_LIMIT_S
+        waiting.popleft()
+        pace.taken(CHUNK_BYTES, now_s)
+    assert pace.window_bytes <= 3 * CHUNK_BYTES
+
+
+def test_a_side_that_has_become_slow_to_answer_is_not_taken_for_a_queue() -> None:
+    pace = Pace()
+    transfer(pace, [0.001] * 20)
+    now_s = 100.0
+    for _ in range(50):  # it gets round every 60 ms, and then deals with everything
+        count = 0
+        while pace.may_send():
+            pace.sent(CHUNK_BYTES, now_s)
+            count += 1
+        now_s += 0.06
+        pace.taken(count * CHUNK_BYTES, now_s)
+    assert pace.window_bytes == WINDOW_LIMIT_BYTES
+
+
+def test_a_link_that_is_slow_never_gets_more_than_three_chunks() -> None:
+    pace = Pace()
+    now_s, on_the_way = 0.0, 0
+    largest = 0
+    for number in range(500):  # 1 MB/s, and 10 ms more for the way
+        while pace.may_send():
+            pace.sent(CHUNK_BYTES, now_s)
+            on_the_way += 1
+        now_s += CHUNK_BYTES / 1e6 + (0.01 if on_the_way == 1 else 0.0)
+        pace.taken(CHUNK_BYTES, now_s)
+        on_the_way -= 1
+        if number > 50:
+            largest = max(largest, pace.window_bytes)
+    assert largest <= 3 * CHUNK_BYTES
 
 
 @pytest.mark.parametrize("cost", [-1, CHUNK_BYTES + 1])

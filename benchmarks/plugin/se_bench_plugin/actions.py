@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Actions that never end, end at once, end at a certain time, or hold everything up."""
 
+import os
 import time
 
 from py_trees.common import Status
@@ -60,3 +61,19 @@ class Block(BaseAction):
         """Hold everything up that has only this process."""
         time.sleep(0.5)
         return Status.RUNNING
+
+
+class Write(BaseAction):
+    """Writes a file of random bytes, and SUCCESS."""
+
+    def execute(self, path, size):
+        """Remember what to do."""
+        self.path, self.size = path, size
+
+    def update(self):
+        """Do it."""
+        part = os.urandom(1024 * 1024)
+        with open(self.path, "wb") as file:
+            for begin in range(0, self.size, len(part)):
+                file.write(part[: self.size - begin])
+        return Status.SUCCESS

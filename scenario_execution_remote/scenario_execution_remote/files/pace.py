@@ -3,7 +3,7 @@
 
 Everything of a session travels in one stream. What of a file is in it delays whatever comes behind, so its sender keeps
 to a window, and the window follows the link: it grows while what is sent is taken promptly, and shrinks as soon as
-it queues.
+it queues. What is late although nothing else is on its way does not queue: the other side is far, or busy.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ CHUNK_BYTES = 64 * 1024
 WINDOW_LIMIT_BYTES = 12 * CHUNK_BYTES
 _START_BYTES = 4 * CHUNK_BYTES
 QUEUEING_LIMIT_S = 0.025  # a quarter of the usual tick: half of it may be waited, and an answer needs some itself
+_LEARNT = 0.5  # of a delay that is not ours: two in a row are believed
 COST_OF_ONE_BYTES = 256  # of a message besides its data, so that ten thousand empty files are not free
 
 
@@ -28,7 +29,8 @@ class Pace:
         self._window = _START_BYTES
         self._sent = 0
         self._taken = 0
-        self._on_the_way: deque[tuple[int, float]] = deque()  # total sent up to here, and when
+        # total sent up to here, when, and whether nothing else was on its way then
+        self._on_the_way: deque[tuple[int, float, bool]] = deque()
         self._shortest_s = float("inf")
 
     @property
@@ -47,8 +49,9 @@ class Pace:
 
     def sent(self, cost: int, now_s: float) -> None:
         """Something of this cost was sent."""
+        is_alone = self.is_all_taken
         self._sent += cost
-        self._on_the_way.append((self._sent, now_s))
+        self._on_the_way.append((self._sent, now_s, is_alone))
 
     def taken(self, cost: int, now_s: float) -> None:
         """The other side has dealt with this much more.
@@ -59,11 +62,14 @@ class Pace:
         if cost < 0 or self._taken + cost > self._sent:
             raise ValueError(f"{cost} bytes were taken, but only {self._sent - self._taken} are on their way")
         self._taken += cost
-        delay_s = None
+        delay_s, is_alone = None, False
         while self._on_the_way and self._on_the_way[0][0] <= self._taken:
-            delay_s = now_s - self._on_the_way.popleft()[1]
+            _, sent_s, is_alone = self._on_the_way.popleft()
+            delay_s = now_s - sent_s
         if delay_s is None:
             return
+        if is_alone and delay_s > self._shortest_s:
+            self._shortest_s += (delay_s - self._shortest_s) * _LEARNT
         self._shortest_s = min(self._shortest_s, delay_s)
         step = -CHUNK_BYTES if delay_s - self._shortest_s > QUEUEING_LIMIT_S else CHUNK_BYTES
         self._window = min(max(self._window + step, CHUNK_BYTES), WINDOW_LIMIT_BYTES)

@@ -339,6 +339,7 @@ class _Shape:
         self.cls = cls
         self.names = [field.name for field in fields(cls)]
         self._fields = [(name, _taken_as_is(hints[name]), _checker(hints[name])) for name in self.names]
+        self.is_scalar = all(taken for _, taken, _ in self._fields)  # every field is of an exact type, and of no other
         self._nested = [_shape_within(hints[name]) for name in self.names]
         # Most messages have nothing nested in them; of one field alone this would not make a tuple.
         is_flat = len(self.names) > 1 and not any(self._nested)
@@ -462,9 +463,11 @@ def decode(body: bytes | memoryview, accepted: frozenset[type], *, plain: bool =
             if not 0 <= number < len(MESSAGES) or MESSAGES[number] not in accepted:
                 raise WireError(f"message {number} does not belong here")
             reader.finish()
-            _refuse_timestamps(body, items)
+            shape = _SHAPES[number]
+            if not shape.is_scalar:  # else none gets through, and 64 KiB of a file need not be searched
+                _refuse_timestamps(body, items)
             del items[0]
-            decoded.append(_SHAPES[number].build(items))
+            decoded.append(shape.build(items))
             complete_bytes = unpacker.tell()
         if complete_bytes != len(body):
             raise WireError("the last message is cut off")

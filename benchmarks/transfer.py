@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results on their way home, beside the same bytes through bare pyzmq, and what another action's ticks notice of it."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import zmq
+
+from benchmarks import bench
+from benchmarks.results import Aim, Cell, Result
+from scenario_execution_keys.keypair import KeyPair
+from scenario_execution_remote.config import RemoteSettings
+from scenario_execution_remote.endpoint import Endpoint
+from scenario_execution_remote.files.pace import CHUNK_BYTES
+from scenario_execution_remote.homecoming import Homecoming
+from scenario_execution_remote.link import Link
+from scenario_execution_remote.mounts import Mounts
+from scenario_execution_remote.protocol import messages
+from scenario_execution_remote.security import security_for
+
+ROUNDS = 3  # interleaved, so that whatever else the machine does hits both alike
+TICK_PERIOD_S = 0.02  # five times the usual rate: enough ticks for a 99th percentile of a short transfer
+
+# The other end of the comparison: a process that sends so many chunks over CURVE to whoever asks, and nothing else.
+_SOURCE = """
+import sys, zmq, zmq.auth.thread
+secret = bytes.fromhex(sys.stdin.readline().strip())
+size = int(sys.stdin.readline())
+context = zmq.Context()
+keeper = zmq.auth.thread.ThreadAuthenticator(context)
+keeper.start()
+class Everybody:
+    def callback(self, domain, key):
+        return True
+keeper.configure_curve_callback(domain="source", credentials_provider=Everybody())
+socket = context.socket(zmq.ROUTER)
+socket.zap_domain = b"source"
+socket.curve_server = True
+socket.curve_secretkey = secret
+socket.sndhwm = 0
+print(socket.bind_to_random_port("tcp://127.0.0.1"), flush=True)
+chunk = open("/dev/urandom", "rb").read(size)
+while True:
+    route, count = socket.recv_multipart()
+    for _ in range(int(count)):
+        socket.send_multipart([route, chunk], copy=False)
+"""
+
+
+@contextlib.contextmanager
+def _source(client: KeyPair) -> Iterator[zmq.Socket[bytes]]:
+    """A socket that gets as many chunks from another process as it asks for."""
+    pair = KeyPair.generate()
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SOURCE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(f"{pair.secret.reveal_z85().encode().hex()}\n{CHUNK_BYTES}\n")
+    process.stdin.flush()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    socket = context.socket(zmq.DEALER)
+    try:
+        socket.linger = 0
+        socket.rcvhwm = 0
+        socket.curve_serverkey = pair.public.z85.encode()
+        socket.curve_publickey = client.public.z85.encode()
+        socket.curve_secretkey = client.secret.reveal_z85().encode()
+        socket.connect(f"tcp://127.0.0.1:{int(process.stdout.readline())}")
+        yield socket
+    finally:
+        context.destroy(linger=0)
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+def _bare_s(socket: zmq.Socket[bytes], count: int) -> float:
+    began_s = time.perf_counter()
+    socket.send(str(count).encode())
+    for _ in range(count):
+        socket.recv(copy=False)
+    return time.perf_counter() - began_s
+
+
+class _Session:
+    """A session whose results come home into a folder."""
+
+    def __init__(self, here: bench.Place, endpoint: str, target: Path) -> None:
+        place = Endpoint.parse(endpoint)
+        security = security_for(place, RemoteSettings(endpoint=endpoint), here.store)
+        self.link = Link(place, security, 5.0, bench.Silent())
+        mounts = Mounts(self.link, endpoint, "copy", lambda _level, text: None)
+        self._files = Homecoming(self.link, endpoint, mounts, lambda _level, text: None)
+        self.link.hand_files_to(self._files.take)
+        self.link.start(10.0)
+        self.link.wait_until_open()
+        self._target = target
+        self._files.prepare(str(target))
+        bench.start_action(self.link, 1, "bench_idle", {})
+        self._actions = 1
+
+    def tick_us(self) -> float:
+        """One tick of an action that does nothing."""
+        call = messages.Tick(call=self.link.next_number(), action=1, arguments=None, now_s=None, period_s=None)
+        began_s = time.perf_counter()
+        self.link.call(call).wait(10.0)
+        return (time.perf_counter() - began_s) * 1e6
+
+    def bring_home_s(self, size_bytes: int, ticks_us: list[float]) -> float:
+        """Have an action write so much and end; returns how long that takes to be home, with ticks meanwhile."""
+        self._actions += 1
+        path = self._target / f"big-{self._actions}"
+        bench.start_action(self.link, self._actions, "bench_write", {"path": str(path), "size": size_bytes})
+        began_s = time.perf_counter()
+        while not path.exists():
+            ticks_us.append(self.tick_us())
+            if self._files.are_home(TICK_PERIOD_S) and path.exists():
+                break
+        took_s = time.perf_counter() - began_s
+        assert path.stat().st_size == size_bytes
+        path.unlink()
+        return took_s
+
+    def close(self) -> None:
+        self.link.end()
+        self.link.wait_until_over(20.0)
+        self._files.close()
+
+
+def transfer(here: bench.Place, is_quick: bool) -> Result:
+    """One large result comes home, beside the same bytes in chunks of the same size through bare pyzmq over CURVE."""
+    size_bytes = (32 if is_quick else 256) * 1024 * 1024
+    count = size_bytes // CHUNK_BYTES
+    bare_s, ours_s, busy_us, idle_us = [], [], list[float](), list[float]()
+    target = here.folder / "home"
+    target.mkdir()
+    with bench.server(here) as (endpoint, _), _source(here.store.client_pair()) as source:
+        session = _Session(here, endpoint, target)
+        _bare_s(source, 16)
+        session.bring_home_s(CHUNK_BYTES, [])
+        for _ in range(ROUNDS):
+            for _ in range(100):
+                idle_us.append(session.tick_us())
+                time.sleep(TICK_PERIOD_S / 10)
+            bare_s.append(_bare_s(source, count))
+            ours_s.append(session.bring_home_s(size_bytes, busy_us))
+        session.close()
+    bare, ours = (size_bytes / bench.median(taken) / 2**20 for taken in (bare_s, ours_s))
+    ratio = ours / bare
+    rows: list[list[Cell]] = [
+        ["bare pyzmq over CURVE, nothing read or written", bare, 1.0, "", ""],
+        ["a result comes home, meanwhile a tick", ours, ratio, bench.median(busy_us), bench.quantile(busy_us, 0.99)],
+        ["a tick while nothing travels", "", "", bench.median(idle_us), bench.quantile(idle_us, 0.99)],
+    ]
+    late_ms = bench.quantile(busy_us, 0.99) / 1000
+    return Result(
+        "transfer", f"{size_bytes // 2**20} MiB in chunks of {CHUNK_BYTES // 1024} KiB over loopback CURVE",
+        ["", "MiB/s", "times", "tick, median us", "tick, p99 us"], rows,
+        aims=[
+            Aim("a result on its way home", "half of bare pyzmq at least", f"{ratio:.2f}", ratio >= 0.5),
+            Aim("99 of 100 ticks meanwhile", "50 ms at most, half a tick", f"{late_ms:.1f} ms", late_ms <= 50.0),
+        ],
+        remarks=[
+            "A result is read, packed, encrypted, decrypted, unpacked, verified and written, through one process more.",
+        ],
+    )  # fmt: skip
