@@ -57,6 +57,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         self._arguments: dict[str, Any] | None = None  # for the next tick, if it activates the action
         self._awaited: Tick | None = None  # the tick that has not been answered yet, or whose answer was not looked at
         self._is_solo = False  # it looks at the blackboard: what the tree did before it in a tick matters to it
+        self._shown_before = ""  # the feedback when a tick was sent
         self._stopped_as: Status | None = None  # the worker has run stop() with this already
         self._clock: Any = None
         self._waits_without_limit = False
@@ -159,6 +160,8 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         if awaited is None or awaited.has_missed(self.number) or (
             awaited.number != tick and awaited.has_left_running(self.number)
         ):  # fmt: skip
+            if awaited is not None:
+                self._show_late(awaited.pending.result)
             awaited = self._begin_tick(session, tick)
         self._awaited = awaited
         # One wait for each call: what has not come within a tick's wait is slow, and must not keep every tick, and what
@@ -246,6 +249,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         if self._arguments is None and period_s is None and not self.children:
             return session.waves.begin(self)
         arguments, self._arguments = self._arguments, None
+        self._shown_before = self.feedback_message
         call = messages.Tick(
             call=session.link.next_number(), action=self.number, arguments=arguments, now_s=self._now_s(),
             period_s=period_s,
@@ -298,6 +302,13 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         self._show_below(result.nodes)
         if result.fault is not None:
             raise exception_from(result.fault, self._local)
+
+    def _show_late(self, result: messages.Result | messages.Ticked | None) -> None:
+        """Show what a tick had to show whose answer, that the action is RUNNING, came too late for it."""
+        if isinstance(result, messages.Result):
+            self._show_below(result.nodes)
+            if self.feedback_message == self._shown_before:  # else a thread of the action has said something since
+                self.feedback_message = result.feedback
 
     def _still_running(self, pending: Pending) -> Status:
         limit_s = self._settings.execution_timeout_s

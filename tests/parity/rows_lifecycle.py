@@ -558,6 +558,26 @@ lifecycle = (
         },
     ),
     Row(
+        name="feedback of a tick that blocks is shown as soon as it is there",
+        feature=LIFECYCLE,
+        pace=Pace.WALL,
+        text=scenario(
+            """
+            probe_code($T, ticks: 4, at_update: «
+                if self.tick_count == 1:
+                    time.sleep(0.7)
+                self.feedback_message = "slow" if self.tick_count < 4 else "done"»)
+            """
+        ),
+        options=("-t",),
+        says="[*] -- slow",
+        tells="[*] -- slow",
+        differs=LATE,
+        unlike=dict.fromkeys(
+            ("stdout", "file out/behaviors.jsonl"), "the remote action is RUNNING until its result is there"
+        ),
+    ),
+    Row(
         name="a blocking call counts in a later tick and its action is ticked once",
         feature=LIFECYCLE,
         pace=Pace.WALL,
