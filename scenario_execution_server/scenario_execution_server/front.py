@@ -53,6 +53,7 @@ _REVOKED_GRACE_S = 0.3  # of which this much is left to the actions of a revoked
 _HELLO_LIMIT_BYTES = 64 * 1024  # a HELLO is a few hundred bytes, and it is all the front ever unpacks of version 2
 _LEGACY_LIMIT_BYTES = 1024 * 1024  # version 1 requests are unpacked here; theirs are a few kilobytes
 _WORKER_FRAME_BYTES = BODY_LIMIT_BYTES + 1  # either way: a body as clients take it, and its mark on the way to a worker
+_WAITING_FOR_WORKER_BYTES = 4 * _WORKER_FRAME_BYTES  # while it is busy, which holds up no client: this is memory
 _TAIL_CHARACTERS = 2000  # of a lost worker's last output, in the sentence about its end
 _PROGRAM = "scenario_execution_server"
 _FOR_FRONT = frozenset(map(wire.beginning_of, wire.FOR_FRONT))
@@ -64,7 +65,9 @@ class FrontWorker:
 
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
-        self.channel = FrontChannel(handle.channel, max_frame_bytes=_WORKER_FRAME_BYTES)
+        self.channel = FrontChannel(
+            handle.channel, max_frame_bytes=_WORKER_FRAME_BYTES, pending_limit_bytes=_WAITING_FOR_WORKER_BYTES
+        )
         self.fd = handle.channel.fileno()
         self.watched = 0  # events that are polled for
         self.bodies: deque[bytes] = deque()  # read from the channel and not dealt with yet

@@ -11,13 +11,15 @@ from dataclasses import dataclass, replace
 import zmq
 
 from scenario_execution_keys.keypair import KeyPair
+from scenario_execution_remote.protocol.frames import FRAME_LIMIT_BYTES
 from scenario_execution_server.admission import ZAP_DOMAINS
 from scenario_execution_server.authenticator import Doorkeeper
 from scenario_execution_server.config import ALL_INTERFACES, DoorKind, TcpDoor, UnixDoor
 from scenario_execution_server.errors import GuardError, LibraryError, ListenError
 from scenario_execution_server.socket_path import SocketPath
 
-MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # without a limit one stranger made the server hold 390 MiB; files go in chunks
+CURVE_BYTES = 33  # what CURVE adds to a message (command name, nonce, flags, authentication code); libzmq counts it
+MAX_MESSAGE_BYTES = FRAME_LIMIT_BYTES + CURVE_BYTES  # without a limit one stranger made the server hold 390 MiB
 HANDSHAKE_WITHIN_MS = 3000  # three round trips even over a satellite; half-open peers are gone soon
 HEARTBEAT_EVERY_MS = 5000  # clears away connections whose other end vanished; whether a client lives says the watchdog
 HEARTBEAT_WITHIN_MS = 15000  # a Wi-Fi roaming gap (5 s) and two lost rounds; 256 KiB at 150 kbit/s fit in

@@ -11,7 +11,14 @@ import msgpack
 import pytest
 
 from scenario_execution_remote.protocol import messages, wire
-from scenario_execution_remote.protocol.frames import HEADER_BYTES, MAGIC, SESSION_ID_BYTES, Frame, Kind
+from scenario_execution_remote.protocol.frames import (
+    BODY_LIMIT_BYTES,
+    HEADER_BYTES,
+    MAGIC,
+    SESSION_ID_BYTES,
+    Frame,
+    Kind,
+)
 from tests.support.rawclients import HELLO, RawClient
 from tests.support.servers import Identity, ServerProcess
 from tests.system.conftest import Start
@@ -87,6 +94,14 @@ def test_a_bad_message_is_answered_with_an_error_and_the_server_goes_on(
             assert msgpack.unpackb(answer[-1])["status"] == "error"
         client.session = random.randbytes(SESSION_ID_BYTES)  # one that no test before has used up
         client.hello()  # the connection is still good
+        assert client.bye().reason == "bye"
+
+
+def test_a_message_of_just_the_size_limit_arrives(server: ServerProcess, owner: Identity) -> None:
+    with RawClient(server, owner) as client:
+        client.hello()
+        client.data(bytes(BODY_LIMIT_BYTES))
+        client.beat()
         assert client.bye().reason == "bye"
 
 

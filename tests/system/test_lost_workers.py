@@ -61,6 +61,23 @@ def test_an_action_that_writes_to_the_front_what_no_worker_does_loses_its_sessio
         assert other.bye().reason == "bye"
 
 
+def test_a_client_that_sends_and_sends_to_a_busy_worker_loses_its_session_before_it_costs_much_memory(
+    server: ServerProcess, owner: Identity, guest: Identity, tmp_path: Path
+) -> None:
+    with RawClient(server, owner) as greedy, RawClient(server, guest) as other:
+        greedy.hello()
+        other.hello()
+        gate = str(tmp_path / "never")
+        action = greedy.create("probe_trouble", deed="wait", text=gate, **{**TROUBLE, "ticks": 1})
+        greedy.start_tick(action, {})
+        for _ in range(6):
+            greedy.data(bytes(BODY_LIMIT_BYTES))
+        ended = greedy.ended()
+        assert ended.reason == "limit"
+        assert f"{4 * (BODY_LIMIT_BYTES + 1)} bytes may wait" in ended.text
+        assert other.bye().reason == "bye"
+
+
 def test_a_scenario_whose_worker_dies_fails_with_the_reason_while_another_one_runs_on(
     server: ServerProcess, start: Start, guest: Identity, tmp_path: Path
 ) -> None:
