@@ -94,7 +94,7 @@ def permission_options(command: Decorated) -> Decorated:
     """The options of `enrol` that restrict a client, for whoever makes one."""
     flags = (
         click.option("--observe", is_flag=True, help="It may connect and look, and run nothing."),
-        click.option("--admin", is_flag=True, help="It may ask about the sessions of others."),
+        click.option("--admin", is_flag=True, help="It may ask for the server's status: whose sessions run there."),
     )
     for option in reversed(_PERMISSIONS + flags):
         command = option(command)
@@ -105,7 +105,7 @@ def permission_changes(command: Decorated) -> Decorated:
     """The same for `permit`, where each can be taken back as well."""
     flags = (
         click.option("--observe/--no-observe", default=None, help="It may connect and look, and run nothing."),
-        click.option("--admin/--no-admin", default=None, help="It may ask about the sessions of others."),
+        click.option("--admin/--no-admin", default=None, help="It may ask for the server's status: whose sessions run there."),
     )
     for option in reversed(_PERMISSIONS + flags):
         command = option(command)

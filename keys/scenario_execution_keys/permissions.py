@@ -10,7 +10,7 @@
     sessions    how many at a time                      as many as the server has
     files       limits, see `limits`                    as the server says
     observe     yes: may connect and run nothing        no
-    admin       yes: may ask about everybody's sessions no
+    admin       yes: may ask for the server's status   no
 
 A name that is neither an option nor a known remark refuses the entry: a misspelt restriction must not be none.
 """
@@ -63,7 +63,7 @@ class Permissions:
         sessions: How many sessions it may have at a time; None for as many as the server has.
         files: How much of files it may carry and leave.
         observe: Whether it may only look.
-        admin: Whether it may ask about the sessions of others.
+        admin: Whether it may ask how the server is and whose sessions run; nothing else, and also as an observer.
     """
 
     actions: tuple[str, ...] | None = None

@@ -11,6 +11,7 @@ from .file_commands import FILE_COMMANDS
 from .inquiry import INQUIRY_COMMANDS
 from .join_command import join_command
 from .rotate_command import keygen_command
+from .status_command import status_command
 
 
 @click.group(name="se-remote", cls=KeysGroup)
@@ -18,5 +19,5 @@ def main() -> None:
     """Remote actions: who you are, which servers you trust, and why one does not answer."""
 
 
-for command in (*CLIENT_COMMANDS, *INQUIRY_COMMANDS, *FILE_COMMANDS, join_command, keygen_command):
+for command in (*CLIENT_COMMANDS, *INQUIRY_COMMANDS, *FILE_COMMANDS, status_command, join_command, keygen_command):
     main.add_command(command)  # the last of a name counts: this keygen can rotate as well

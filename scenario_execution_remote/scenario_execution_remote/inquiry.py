@@ -24,7 +24,7 @@ from .endpoint import Endpoint
 from .errors import RemoteError
 from .offered import OfferedAction, offered_by
 from .protocol.messages import ListActions, TickAll
-from .security import security_for
+from .security import Security, security_for
 from .visit import Visit
 
 SETUP_TIMEOUT_S = next(float(p.default or 0) for p in PARAMETERS if p.name == "setup_timeout")
@@ -174,12 +174,18 @@ def _settings(endpoint: str, server_key: str) -> RemoteSettings:
 
 def visit_to(text: str, server_key: str, program: str, timeout_s: float, keys_dir: Path | None) -> Visit:
     """A session of its own with the server that an endpoint names, not connected yet."""
+    endpoint, security = target_of(text, server_key, KeyStore.open(keys_dir))
+    return Visit(endpoint, security, program=program, timeout_s=timeout_s)
+
+
+def target_of(text: str, server_key: str, store: KeyStore) -> tuple[Endpoint, Security]:
+    """The server that an endpoint names, and how to speak to it."""
     settings = _settings(text, server_key)
     endpoint = Endpoint.parse(settings.endpoint)
-    security = security_for(endpoint, settings, KeyStore.open(keys_dir))
+    security = security_for(endpoint, settings, store)
     if security.warning is not None:
         click.echo(f"se-remote: {security.warning}", err=True)
-    return Visit(endpoint, security, program=program, timeout_s=timeout_s)
+    return endpoint, security
 
 
 def _tell(visit: Visit) -> None:

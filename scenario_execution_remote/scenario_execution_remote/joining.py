@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import secrets
 import time
-from importlib.metadata import version
 
 import zmq
 
@@ -13,17 +11,15 @@ from scenario_execution_keys.invitation import Invitation
 from scenario_execution_keys.keypair import KeyPair, PublicKey
 from scenario_execution_keys.permissions import show_instant
 
-from .courtesies import harmless
+from .asking import ask, program_here
 from .endpoint import Endpoint
-from .errors import HandshakeError, InvitationError, NotEnrolledError, RemoteProtocolError, ServerUnreachableError
+from .errors import HandshakeError, InvitationError, NotEnrolledError, ServerUnreachableError
 from .pins import Pins
-from .protocol import messages, wire
-from .protocol.frames import SESSION_ID_BYTES, Frame, FrameError, Kind, decode_frame
+from .protocol import messages
 from .transport import Connection, connect
 
 CONNECT_S = 10.0  # per endpoint; a person waits for it, and a machine on a bad link needs a few seconds
 NOTICED_S = 1.5  # a server takes notice of a new invitation within a second
-ANSWER_S = 10.0  # the server writes two files; its disk may be busy
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -80,13 +76,10 @@ def _enrol(endpoint: Endpoint, invitation: Invitation, key: PublicKey, context: 
     """Hand *key* over."""
     connection = _come_in(endpoint, invitation, context)
     try:
-        program = f"se-remote with scenario-execution-remote {version('scenario-execution-remote')}"
-        body = wire.encode(messages.Enrol(program=program, key=key.z85))
-        session = secrets.token_bytes(SESSION_ID_BYTES)
-        connection.socket.send(Frame(kind=Kind.HELLO, session=session, body=body).encode())
-        if not connection.socket.poll(int(ANSWER_S * 1000)):
-            raise InvitationError(endpoint.text, f"no answer came within {ANSWER_S:g} s")
-        return _answer(endpoint, connection.socket.recv())
+        return ask(
+            connection, messages.Enrol(program=program_here(), key=key.z85), messages.Enrolled,
+            what="the invitation", refused=lambda _code, text: InvitationError(endpoint.text, text),
+        )  # fmt: skip
     finally:
         connection.close()
 
@@ -102,17 +95,3 @@ def _come_in(endpoint: Endpoint, invitation: Invitation, context: Context) -> Co
         return connect(
             endpoint, own=own, server_key=server, deadline_s=deadline_s, context=context, on_refused=lambda _error: None
         )
-
-
-def _answer(endpoint: Endpoint, data: bytes) -> messages.Enrolled:
-    try:
-        frame = decode_frame(data)
-        if frame.kind is Kind.WELCOME:
-            enrolled: messages.Enrolled = wire.decode_one(frame.body, messages.Enrolled)
-            return enrolled
-        if frame.kind is Kind.REFUSED:
-            refused: messages.Refused = wire.decode_one(frame.body, messages.Refused)
-            raise InvitationError(endpoint.text, harmless(refused.text))
-    except (FrameError, wire.WireError) as error:
-        raise RemoteProtocolError(f"the server at {endpoint} answers the invitation with nonsense: {error}") from None
-    raise RemoteProtocolError(f"the server at {endpoint} answers the invitation with {frame.kind.name}")

@@ -3,24 +3,20 @@
 
 from __future__ import annotations
 
-import secrets
 import time
-from importlib.metadata import version
 
 import zmq
 
 from scenario_execution_keys.keypair import KeyPair, PublicKey
 
-from .courtesies import harmless
+from .asking import ask, program_here
 from .endpoint import Endpoint
-from .errors import NotEnrolledError, RemoteProtocolError, RotationError
+from .errors import NotEnrolledError, RotationError
 from .pins import Pins
-from .protocol import messages, wire
-from .protocol.frames import SESSION_ID_BYTES, Frame, FrameError, Kind, decode_frame
+from .protocol import messages
 from .transport import connect
 
 CONNECT_S = 5.0  # per server; a person waits for it, a bad link needs a few seconds, and who is away is told later
-ANSWER_S = 10.0  # the server writes a file; its disk may be busy
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -59,28 +55,11 @@ def _say(endpoint: Endpoint, own: KeyPair, key: PublicKey, server: Pins, context
     )  # fmt: skip
     try:
         server.proved(connection.server_key)
-        program = f"se-remote with scenario-execution-remote {version('scenario-execution-remote')}"
-        body = wire.encode(messages.Enrol(program=program, key=key.z85))
-        session = secrets.token_bytes(SESSION_ID_BYTES)
-        connection.socket.send(Frame(kind=Kind.HELLO, session=session, body=body).encode())
-        if not connection.socket.poll(int(ANSWER_S * 1000)):
-            raise RotationError(endpoint.text, f"no answer came within {ANSWER_S:g} s")
-        enrolled = _answer(endpoint, connection.socket.recv())
+        enrolled = ask(
+            connection, messages.Enrol(program=program_here(), key=key.z85), messages.Enrolled,
+            what="the next key", refused=lambda _code, text: RotationError(endpoint.text, text),
+        )  # fmt: skip
         server.told(enrolled.next_key)
         return enrolled.name
     finally:
         connection.close()
-
-
-def _answer(endpoint: Endpoint, data: bytes) -> messages.Enrolled:
-    try:
-        frame = decode_frame(data)
-        if frame.kind is Kind.WELCOME:
-            enrolled: messages.Enrolled = wire.decode_one(frame.body, messages.Enrolled)
-            return enrolled
-        if frame.kind is Kind.REFUSED:
-            refused: messages.Refused = wire.decode_one(frame.body, messages.Refused)
-            raise RotationError(endpoint.text, harmless(refused.text))
-    except (FrameError, wire.WireError) as error:
-        raise RemoteProtocolError(f"the server at {endpoint} answers the next key with nonsense: {error}") from None
-    raise RemoteProtocolError(f"the server at {endpoint} answers the next key with {frame.kind.name}")

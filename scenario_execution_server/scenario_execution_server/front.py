@@ -6,6 +6,7 @@ Bodies pass through it unread. What can be slow happens elsewhere: actions in wo
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import platform
@@ -249,6 +250,9 @@ class Front:
         if wire.kind_of(frame.body) is messages.Enrol:
             self._enrol(listener, route, peer, frame)
             return
+        if wire.kind_of(frame.body) is messages.Inspect:
+            self._inspect(listener, route, peer, frame)
+            return
         hello: messages.Hello = wire.decode_one(frame.body, messages.Hello)
         now_s = time.monotonic()
         welcome = replace(self._welcome, next_key=self._next_key_for(peer))
@@ -288,6 +292,17 @@ class Front:
             self._send(listener, route, [_refusal(frame.session, refusal.code, refusal.text)])
             return
         body = wire.encode(messages.Enrolled(name=name, next_key=self._next_key_for(peer)))
+        self._send(listener, route, [Frame(kind=Kind.WELCOME, session=frame.session, body=body).encode()])
+
+    def _inspect(self, listener: Any, route: bytes, peer: Any, frame: Frame) -> None:
+        """Say how the server is, to a client that may know about others."""
+        if peer.key is None or peer.is_invited or peer.is_retired or not peer.permissions.admin:
+            mend = self._doors.command(f"se-server permit {peer.name} --admin") if peer.key else "se-server status"
+            text = f"{peer.name} may not ask about the sessions of others. Its operator runs: {mend}"
+            self._watch.session_refused(peer, RefusalCode.NOT_AUTHORISED.value, text)
+            self._send(listener, route, [_refusal(frame.session, RefusalCode.NOT_AUTHORISED, text)])
+            return
+        body = wire.encode(messages.Inspected(status=json.dumps(self._watch.status())))
         self._send(listener, route, [Frame(kind=Kind.WELCOME, session=frame.session, body=body).encode()])
 
     def _next_key_for(self, peer: Any) -> messages.NextKey | None:

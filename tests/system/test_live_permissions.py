@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -12,12 +13,22 @@ from pathlib import Path
 import pytest
 
 from scenario_execution_keys.store import KeyStore
+from scenario_execution_remote.errors import NotAuthorisedError
 from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_remote.protocol.frames import Kind
 from tests.support.inventory import is_alive
 from tests.support.probe import pids_of
 from tests.support.rawclients import HELLO, NOWHERE, RawClient, Version1Client
-from tests.support.servers import BIN, BRISK, CURVE, ServerProcess, clean_environment, make_guest, make_owner
+from tests.support.servers import (
+    BIN,
+    BRISK,
+    CURVE,
+    ServerProcess,
+    clean_environment,
+    make_guest,
+    make_owner,
+    serving,
+)
 from tests.support.waiting import wait_until
 from tests.system.conftest import Run, Start
 
@@ -228,3 +239,51 @@ def test_a_client_that_nobody_approves_fails_at_its_set_up_timeout(desk: Desk, t
     outcome = run(f'log("here I am") with:\n    remote("{desk.server.endpoint}", setup_timeout: 1s)', who=bob)
     assert outcome.code == 1
     assert outcome.count(bob.pair.public.fingerprint) >= 2  # the announcement, and the verdict
+
+
+# -- looking, and being an administrator -------------------------------------------------------------------------------
+
+
+def ask(desk: Desk, verb: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """What alice is told at her command line."""
+    variables = clean_environment(SCENARIO_EXECUTION_KEYS_DIR=str(desk.alice.folder))
+    command = [BIN / "se-remote", verb, desk.server.endpoint, *words]
+    return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60)
+
+
+def test_only_an_administrator_is_told_whose_sessions_run(desk: Desk) -> None:
+    refused = ask(desk, "status")
+    assert refused.returncode == NotAuthorisedError.exit_code
+    assert "se-server permit alice --admin" in refused.stderr and not refused.stdout
+    desk.type("se-server", "permit", "alice", "--admin", "--observe")
+    wait_until(lambda: ask(desk, "status").returncode == 0)
+    with RawClient(desk.server, desk.owner) as client:
+        client.hello()
+        status = json.loads(ask(desk, "status", "--json").stdout)
+        client.bye()
+    (session,) = status["sessions"]
+    assert session["fingerprint"] == desk.owner.pair.public.fingerprint
+    shown = ask(desk, "status").stdout
+    assert desk.server.endpoint in shown and "not-authorised" in shown
+    for pair in (desk.owner.pair, KeyStore(desk.owner.folder).server_pair(), desk.alice.pair):
+        assert pair.secret.reveal_z85() not in json.dumps(status)
+    desk.type("se-server", "permit", "alice", "--no-admin")
+    wait_until(lambda: ask(desk, "status").returncode == NotAuthorisedError.exit_code)
+
+
+def test_who_comes_without_a_key_asks_on_the_machine_itself(desk: Desk) -> None:
+    place = desk.folder / "s"
+    with serving(desk.folder / "other", "--socket", str(place), keys=desk.owner.folder, site=""):
+        variables = clean_environment(SCENARIO_EXECUTION_KEYS_DIR=str(desk.alice.folder))
+        command = [BIN / "se-remote", "status", str(place)]
+        refused = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == NotAuthorisedError.exit_code and "se-server status" in refused.stderr
+
+
+def test_an_observer_looks_and_runs_nothing(desk: Desk, run: Run) -> None:
+    desk.type("se-server", "permit", "alice", "--observe")
+    desk.server.wait_for_log("enrolled clients changed", "permitted")
+    outcome = run(f'log("never") with:\n    remote("{desk.server.endpoint}")', who=desk.alice)
+    assert outcome.code == 1 and "se-server permit alice --no-observe" in outcome.output
+    looked = ask(desk, "actions")
+    assert looked.returncode == 0 and not looked.stdout and "may run none" in looked.stderr

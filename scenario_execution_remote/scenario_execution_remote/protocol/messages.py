@@ -97,6 +97,21 @@ class Enrolled:
     next_key: NextKey | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspect:
+    """In place of a :class:`Hello`, from a client that is enrolled as an administrator: how is the server, and whose
+    sessions run?"""
+
+    program: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspected:
+    """In place of a :class:`Welcome`: the status, as the JSON that `se-server status` prints of one server."""
+
+    status: str
+
+
 # -- from the client to the worker -----------------------------------------------------------------------------------
 
 

@@ -24,6 +24,8 @@ _FRAMES: dict[type, Kind] = {
     messages.Refused: Kind.REFUSED,
     messages.Ended: Kind.ENDED,
     messages.Notice: Kind.NOTICE,
+    messages.Inspect: Kind.HELLO,
+    messages.Inspected: Kind.WELCOME,
 }
 _TYPES: dict[Any, str] = {
     int: "integer",

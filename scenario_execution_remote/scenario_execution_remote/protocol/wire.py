@@ -77,7 +77,7 @@ MESSAGES: tuple[type, ...] = (
     messages.FileTerms,
     messages.Offer, messages.Awaited, messages.Wanted, messages.Staged,
     messages.ListFiles, messages.Fetch, messages.RemoveFiles, messages.OpenStore, messages.CloseStore, messages.Listing,
-    messages.Notice,
+    messages.Notice, messages.Inspect, messages.Inspected,
 )  # fmt: skip
 
 FROM_CLIENT = frozenset((*typing.get_args(messages.Call), *typing.get_args(messages.OfFiles), messages.Answer))
