@@ -68,7 +68,7 @@ def test_the_tree_goes_on_ticking_while_a_remote_action_blocks_beyond_all_timeou
             probe_steps(trace: "{trace}", tag: "here", ticks: 25)
         """
     )
-    wait_until(lambda: "update(RUNNING)" in trace_of(trace, "here"))
+    wait_until(lambda: "update(RUNNING)" in trace_of(trace, "here"), 60.0)  # the engine has to start first
     wait_until(lambda: "terminate SUCCESS(RUNNING)" in trace_of(trace, "here"), 30.0)
     assert trace_of(trace, "there") == ["setup(INVALID)", "execute(INVALID)", "update(INVALID)"]
     gate.touch()
