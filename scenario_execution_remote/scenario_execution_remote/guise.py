@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a remote action looks in the tree: like the action it stands for, be it a leaf or a subtree with all its nodes."""
+"""How a remote action looks in the tree: like the action it stands for, a leaf or a subtree with all its nodes."""
 
 from __future__ import annotations
 

@@ -86,12 +86,14 @@ class Arena:
         owner: Whose keys both sides use.
         site: PYTHONPATH of clients and of the first server.
         servers: The first server and the second one, which lacks a plug-in and has another in an older version.
+        environment: What all runs have in common. Taken once: pytest writes into its own while the runs are started.
     """
 
     folder: Path
     owner: Identity
     site: str
     servers: tuple[ServerProcess, ServerProcess]
+    environment: Mapping[str, str]
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _exclusive: threading.Condition = field(default_factory=threading.Condition)
     _running: set[str] = field(default_factory=set)
@@ -138,12 +140,11 @@ class Arena:
                 text = text.replace(name, value)
             return text
 
-        variables = clean_environment(
-            PYTHONPATH=self.site, PROBE_SIDE="server" if way == "local" else "client", TMPDIR=str(folder), LANG="C.UTF-8",  # noqa: E501
-            PYTHONHASHSEED="0",  # so that the sets that displays print come in the same order
-            SCENARIO_EXECUTION_KEYS_DIR=str(self.owner.folder), **{MARK: (mark := new_mark("parity"))},
+        variables = {
+            **self.environment, "PROBE_SIDE": "server" if way == "local" else "client", "TMPDIR": str(folder),
+            "SCENARIO_EXECUTION_KEYS_DIR": str(self.owner.folder), MARK: (mark := new_mark("parity")),
             **{name: filled(value) for name, value in row.environment.items()},
-        )  # fmt: skip
+        }  # fmt: skip
         endpoints = self.endpoints(way)
         for name, text in {"test.osc": row.text, **row.files}.items():
             path = place / name
@@ -191,7 +192,7 @@ class Arena:
         """The engine of this thread."""
         engine = getattr(self._thread, "engine", None)
         if engine is None:
-            engine = Engine(clean_environment(PYTHONPATH=self.site, PYTHONHASHSEED="0", LANG="C.UTF-8"))
+            engine = Engine(self.environment)
             self._thread.engine = engine
             self._engines.append(engine)
         return engine
@@ -284,7 +285,9 @@ def arena(folder: Path) -> Iterator[Arena]:
             )  # fmt: skip
         first, second = servers
         (folder / "runs").mkdir()
-        place = Arena(folder / "runs", owner, site, (first, second))
+        # with a hash seed, so that the sets that displays print come in the same order
+        environment = clean_environment(PYTHONPATH=site, PYTHONHASHSEED="0", LANG="C.UTF-8")
+        place = Arena(folder / "runs", owner, site, (first, second), environment)
         try:
             yield place
         finally:

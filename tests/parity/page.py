@@ -11,20 +11,21 @@ from tests.parity.table import ROWS
 
 HEAD = """# Parity: what is the same remotely, and what is not
 
-A scenario behaves with `remote()` as without. What that means is a table of {count} scenarios. Each is run three times by the engine's own command
-line: with its actions here, with them on a server over CURVE, and with them on a server over a unix socket. The remote runs must be like
-the local one in
+A scenario behaves with `remote()` as without. What that means is a table of {count} scenarios. Each is run three
+times by the engine's own command line: with its actions here, with them on a server over CURVE, and with them on a
+server over a unix socket. The remote runs must be like the local one in
 
 * the exit status, the log records, what is printed, and the verdict (`test.xml`);
 * the calls that each action sees, in their order, with its status and arguments at that moment;
 * the status and feedback of each node of the tree in each tick (`--bt-log`), but for the `remote` nodes themselves;
 * every file that is left, and the processes that still run.
 
-Times, ids, process numbers and folders are left out. In which tick a process has printed or ended is known in no run; where a scenario depends on
-that, the results of its actions are compared, and not the ticks in between.
+Times, ids, process numbers and folders are left out. In which tick a process has printed or ended is known in no run;
+where a scenario depends on that, the results of its actions are compared, and not the ticks in between.
 
-Besides, trees of compositions, modifiers and actions are generated and compared in the same way, and the engine's own tests pass with every action
-made remote (`./dev engine-suite`). This page is made from the table; a test compares the two.
+Besides, trees of compositions, modifiers and actions are generated and compared in the same way, and the engine's own
+tests pass with every action made remote (`./dev engine-suite`). This page is made from the table; a test compares the
+two.
 
 """
 

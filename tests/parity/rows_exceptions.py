@@ -201,6 +201,6 @@ ROWS = (
         unlike=dict.fromkeys(
             ("exit code", "log", "stdout", "file out/test.xml", "file out/behaviors.jsonl", "file trace"),
             "locally the runner is gone, remotely the action fails and the run goes on to its verdict",
-        ),  # noqa: E501
+        ),
     ),
 )

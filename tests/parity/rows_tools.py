@@ -370,7 +370,7 @@ tools = (
 )
 
 CONFIG = "config = ScenarioExecutionConfig(); write([config.scenario_file_directory, config.output_directory]); "
-# Into a file of their own: locally all constructors run before the first set-up, remotely before that of their scenario.
+# Into a file of their own: locally all constructors run before the first set-up, remotely before their scenario's.
 AT_INIT = CONFIG.replace("write(", "print(").replace("]); ", "], file=open('$F/constructed', 'a'))")
 CONFIG_OF_BOTH = f"probe_code($T, tag: \"%s\", at_init: «{AT_INIT}», at_setup: «{CONFIG}write(kwargs['output_dir'])»)"
 DOCUMENTS = "test:\n  word: one\n---\ntest:\n  word: two\n  _output_dir: elsewhere\n---\ntest:\n  word: three\n"
@@ -581,7 +581,8 @@ plugins = (
                 "INFO Recording behaviour tree status to $F/out/behaviors.jsonl",
                 "ERROR Setup failed: UnknownActionError:",
                 "ERROR test: Setup failed Action 'probe_twin' takes execute(path, word) on the client"
-                " (probe_left 2.0) and execute(path) on the server (probe_left 1.0). Install the same version on both sides.",
+                " (probe_left 2.0) and execute(path) on the server (probe_left 1.0)."
+                " Install the same version on both sides.",
             ],
             "file twins": None,
         },
