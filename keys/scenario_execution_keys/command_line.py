@@ -105,7 +105,9 @@ def permission_changes(command: Decorated) -> Decorated:
     """The same for `permit`, where each can be taken back as well."""
     flags = (
         click.option("--observe/--no-observe", default=None, help="It may connect and look, and run nothing."),
-        click.option("--admin/--no-admin", default=None, help="It may ask for the server's status: whose sessions run there."),
+        click.option(
+            "--admin/--no-admin", default=None, help="It may ask for the server's status: whose sessions run there."
+        ),
     )
     for option in reversed(_PERMISSIONS + flags):
         command = option(command)

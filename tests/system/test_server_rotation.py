@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server's key exchanged while servers run: clients that heard of it need nobody, the others are told what to do."""
+"""The server's key exchanged while servers run: clients that heard of it need nobody, others are told what to do."""
 
 from __future__ import annotations
 
