@@ -109,13 +109,20 @@ class KnownServers(KeyFolder):
     def repin(
         self, pin: KnownServer, key: PublicKey, next_key: PublicKey | None, next_from: datetime | None
     ) -> KnownServer:
-        """Put other keys into the file of a *pin*.
+        """Put other keys into the file of a *pin*, unless somebody has changed it meanwhile: then theirs counts.
 
         Raises:
             KeyTextError: If one is a key of the client's own.
-            KeyAccessError: If it cannot be written; the old one stays then.
+            KeysError: If it cannot be read or written; the old one stays then.
         """
-        metadata = {"endpoint": pin.scope.text, "trusted": timestamp()}
+        found = read_public(pin.path, f"Run: {self.command(f'se-remote trust {pin.scope} KEY')}")
+        if found.public != pin.key:
+            return pin
+        metadata = {
+            name: value.replace("\t", " ")
+            for name, value in found.metadata.items()
+            if name not in (NEXT_KEY, NEXT_FROM)
+        }
         if next_key is not None and next_from is not None:
             self._refuse_own_keys(next_key, paths.CLIENT)
             metadata |= {NEXT_KEY: next_key.text, NEXT_FROM: show_instant(next_from)}

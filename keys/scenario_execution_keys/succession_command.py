@@ -56,9 +56,9 @@ def _tell(store: KeyStore, following: NextPair) -> None:
     click.echo(
         f"The server's next key is {public.fingerprint}. It counts from {show_instant(following.counts_from)}; until "
         f"then {store.server_pair().public.fingerprint} does.\n"
-        "Running servers tell it to every client that has a session until then, and switch by themselves. Those "
-        "clients need do nothing.\n"
-        f"Every other client has to run after that: se-remote trust --replace HOST {public.text}\n"
-        f"To see how it stands, run: {store.command('se-server rotate')}. "
+        "Running servers tell it to every client that has a session until then, and switch by themselves; nothing is "
+        "left to do for those clients.\n"
+        f"Every other client is refused then, until it has run: se-remote trust --replace HOST {public.text}\n"
+        "To see who was told, run: se-server status. "
         f"To take it back, run: {store.command('se-server rotate --cancel')}"
     )

@@ -220,6 +220,21 @@ def test_what_a_server_says_of_its_key_counts_wherever_that_key_is_pinned_and_no
     assert pin is not None and pin.next_key is None
 
 
+def test_remarks_in_a_pin_stay_and_a_pin_that_was_changed_meanwhile_is_its_changers(client: KeyStore) -> None:
+    pin = client.pin_for("robot.lab", 7613)
+    assert pin is not None
+    pin.path.write_text(pin.path.read_text().replace("metadata\n", 'metadata\n    comment = "the blue one"\n', 1))
+    following, other = KeyPair.generate().public, KeyPair.generate().public
+    learn_next(client, SERVER.public, following, LATER)
+    follow(client, SERVER.public, following)
+    assert 'comment = "the blue one"' in pin.path.read_text() and "next-key" not in pin.path.read_text()
+    stale = client.pin_for("robot.lab", 7613)
+    assert stale is not None
+    client.trust("robot.lab:7613", other, replace=True)
+    client.repin(stale, following, KeyPair.generate().public, LATER)
+    assert client.known_server("robot.lab", 7613) == other
+
+
 def test_the_clients_own_key_is_no_next_key_of_a_server(client: KeyStore) -> None:
     with pytest.raises(KeyTextError):
         learn_next(client, SERVER.public, client.client_pair().public, LATER)

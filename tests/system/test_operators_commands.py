@@ -43,7 +43,8 @@ class Desk:
         self.owner = make_owner(folder / "operator")
         self.alice = make_guest(folder / "alice", self.owner, "alice")
         self.serve = serve
-        self.server = self.start()
+        # Commands are typed while a client says nothing; on a busy machine each takes its time.
+        self.server = self.start("--watchdog", "30")
 
     def start(self, *options: str) -> ServerProcess:
         return self.serve(*CURVE, *BRISK, "--keys-dir", str(self.owner.folder), *options)
