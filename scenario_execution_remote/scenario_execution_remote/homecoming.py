@@ -48,6 +48,8 @@ class Homecoming:
         self._name = ""  # what is being received
         self._end = 0  # of what has arrived of it
         self._is_dropped = False  # because it cannot be
+        self._is_missing_some = False
+        self._next_step = f"A server keeps such results for a while; run: se-remote ls {origin}"
         self._is_closed = False
         self._reporter = Reporter(f"remote({origin}): results", tell)
         self.file_count = 0
@@ -97,7 +99,10 @@ class Homecoming:
         if self._finished < self._expected:
             at = f", {ascii(self._name)} among them" if self._name else ""
             count = self._expected - self._finished
-            self._tell("error", f"remote({self._origin}): {count} files did not come home{at}: the session is over")
+            why = f"{count} files did not come home{at}: the session is over"
+            self._tell("error", f"remote({self._origin}): {why}. {self._next_step}")
+        elif self._is_missing_some:
+            self._tell("error", f"remote({self._origin}): not everything could be put down here. {self._next_step}")
         elif self.file_count:
             self._tell(
                 "debug", f"remote({self._origin}): {self.file_count} files came home, {self.byte_count} bytes in all"
@@ -154,7 +159,7 @@ class Homecoming:
                 for receiver in self._receivers.values():
                     remark = receiver.finish(piece) or remark
         except (OSError, NameRefusedError, BrokenTransferError) as error:
-            self._is_dropped = True
+            self._is_dropped = self._is_missing_some = True
             for receiver in self._receivers.values():
                 receiver.drop()
             self._link.post(wire.encode(messages.Declined(number=piece.number)))

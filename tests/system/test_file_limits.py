@@ -86,7 +86,9 @@ def test_a_full_disk_on_the_clients_side_is_an_error_that_loses_nothing(
     outcome = client.finish()
     assert tree(here(tmp_path)) == ["large", "s"], outcome.output
     assert (here(tmp_path) / "large").read_text() == "of an earlier run"
-    assert [line for line in outcome.said if line.startswith("ERROR") and "'large' could not be brought home" in line]
+    errors = [line for line in outcome.said if line.startswith("ERROR")]
+    assert len(errors) == 2 and "'large' could not be brought home" in errors[0]
+    assert errors[1].endswith(f"run: se-remote ls {server.endpoint}")
     server.wait_for_log("results are not home and are kept")
     assert (server.kept()[0] / "output-1" / "large").stat().st_size == 4000000
 

@@ -174,6 +174,17 @@ def test_names_and_links_that_would_leave_the_folder_stay_on_the_server_and_are_
         assert any(line.startswith("WARN") and name in line for line in outcome.said), outcome.output
 
 
+def test_names_that_are_odd_and_yet_names_come_home_as_they_are(
+    server: ServerProcess, run: Run, tmp_path: Path
+) -> None:
+    names = [b"x" * 255, "ü".encode() * 127, b"\xff\xfe", b"case", b"CASE", b"-rf", b"~", b" b ", b"a\\b", b"%s"]
+    hexed = [name.hex() for name in names]
+    write = f"[open(os.fsencode(out) + b'/' + bytes.fromhex(n), 'w').write(n) for n in {hexed}]"
+    out = go(run, tmp_path, code(server.endpoint, update=write))
+    found = {name: (out / os.fsdecode(name)).read_text() for name in os.listdir(os.fsencode(out)) if name in names}
+    assert found == dict(zip(names, hexed, strict=True))
+
+
 def test_a_folder_of_the_clients_that_is_a_link_is_not_written_through(
     server: ServerProcess, run: Run, tmp_path: Path
 ) -> None:
@@ -222,7 +233,8 @@ def test_a_transfer_that_is_killed_leaves_nothing_half_written_under_its_name(
         os.kill(server.named("se-worker")[0].pid, signal.SIGKILL)
         outcome = client.finish()
         assert outcome.code == 1
-        assert any("did not come home" in line and "'big'" in line for line in outcome.said), outcome.output
+        (line,) = [line for line in outcome.said if "did not come home" in line]
+        assert "'big'" in line and line.endswith(f"run: se-remote ls {server.endpoint}")
         assert list(here(tmp_path).glob(".scenario-remote-*")) == []
     assert not (here(tmp_path) / "big").exists()
     server.wait_idle(30.0)
