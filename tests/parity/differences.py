@@ -22,11 +22,6 @@ COPIES = Difference(
     why="Two processes share no objects; writing the variable does travel.",
     record="0007-values-by-copy.md",
 )
-FOLDER = Difference(
-    title="The working folder of remote actions is a folder of their session, which is empty at first and removed at the end.",  # noqa: E501
-    why="The client's folder is not there, and sessions must not find each other's files.",
-    record="0008-working-folder.md",
-)
 MACHINE = Difference(
     title="An action finds the environment, the globals, the user and the clock of the process and machine where it runs.",  # noqa: E501
     why="That is what it is sent there for.",

@@ -83,8 +83,7 @@ class Row:
     «Lines of Python» in `text` become a string of the language, which has no quotes in strings. In `text`,
     `options`, `files` and `environment`, ``$F`` is the folder of the run, ``$T`` the argument that has an action write
     a trace there, and ``$N`` a number nobody else uses. A line ``REMOTE`` is a remote() for the first server,
-    ``REMOTE2``
-    for the second; in the local run it is a comment.
+    ``REMOTE2`` for the second, ``APART`` one for the first that shares no files; in the local run it is a comment.
 
     Attributes:
         name: A sentence that would be false if the row failed.
@@ -151,7 +150,7 @@ class Row:
     @property
     def is_root_remote(self) -> bool:
         """Whether remote() is the outermost modifier of a scenario: then it has the name of the scenario."""
-        return re.search(r"^scenario [^\n]*:\n    REMOTE$", self.text, re.MULTILINE) is not None
+        return re.search(r"^scenario [^\n]*:\n    (REMOTE|APART)$", self.text, re.MULTILINE) is not None
 
     def __str__(self) -> str:
         return self.slug
@@ -194,12 +193,13 @@ def localised(text: str, endpoints: Mapping[str, str] | None) -> str:
     lines = text.split("\n")
     for number, line in enumerate(lines):
         word = line.strip()
-        if word not in ("REMOTE", "REMOTE2"):
+        if word not in ("REMOTE", "REMOTE2", "APART"):
             continue
         indent = line[: len(line) - len(line.lstrip())]
         if endpoints is not None:
             # a busy machine needs more than the default of 5 s for the set-up
-            lines[number] = f'{indent}remote("{endpoints[word]}", setup_timeout: 40s)'
+            name, more = ("REMOTE", ', files: "copy"') if word == "APART" else (word, "")
+            lines[number] = f'{indent}remote("{endpoints[name]}", setup_timeout: 40s{more})'
             continue
         lines[number] = f"{indent}# remote"
         before, after = lines[number - 1], "\n".join(lines[number + 1 :])

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tests.parity.differences import END, FOLDER, MACHINE, SHUTTING_DOWN
+from tests.parity.differences import END, MACHINE, SHUTTING_DOWN
 from tests.parity.row import Feature, Pace, Row, scenario
 
 PROCESS, REGISTRY, VOICES = Feature.PROCESS, Feature.REGISTRY, Feature.VOICES
@@ -195,24 +195,14 @@ process = (
         text=scenario("probe_code($T, at_execute: «write(sys.stdin.read())»)"),
     ),
     Row(
-        name="the working folder of remote actions is one of their session",
+        name="actions work in the directory that the scenario was started in, if it is the scenario's own",
         feature=PROCESS,
         text=scenario(
             """
-            probe_code($T, at_execute: «write([os.path.basename(os.getcwd()) == "run", os.listdir() == []])»)
+            probe_code($T, at_execute: «write([os.path.basename(os.getcwd()), os.path.exists("test.osc")])»)
             """
         ),
-        differs=FOLDER,
-        remotely={
-            "file trace": [
-                "a setup(INVALID)",
-                "a execute(INVALID)",
-                "a > [False, True]",
-                "a update(INVALID)",
-                "a terminate SUCCESS(INVALID)",
-            ]
-        },
-    ),  # fmt: skip
+    ),
     Row(
         name="all actions of a run share a working folder, and a change of it stays",
         feature=PROCESS,
@@ -225,8 +215,6 @@ process = (
             """
         ),
         unsteady=PROCESSES,
-        differs=FOLDER,
-        unlike={"file made/file": "a relative path leads to the folder of the session"},
     ),
     Row(
         name="the environment of an action is that of the machine where it runs",

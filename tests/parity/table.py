@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from tests.parity import rows_exceptions, rows_lifecycle, rows_process, rows_tools, rows_values
+from tests.parity import rows_exceptions, rows_files, rows_lifecycle, rows_process, rows_tools, rows_values
 from tests.parity.row import Row
 
-_MODULES = (rows_lifecycle, rows_exceptions, rows_values, rows_process, rows_tools)
+_MODULES = (rows_lifecycle, rows_exceptions, rows_values, rows_process, rows_tools, rows_files)
 ROWS: tuple[Row, ...] = tuple(row for module in _MODULES for row in module.ROWS)

@@ -223,3 +223,17 @@ def test_what_is_to_be_uploaded_and_is_not_there_fails_the_set_up_by_name(
     action = code(server.endpoint, "pass", more=', upload: ["none.yaml", "test.osc", "no*.x"]')
     outcome = run(whole(action), whole=True)
     assert outcome.code == 1 and outcome.count("there is no 'none.yaml', 'no*.x'"), outcome.output
+
+
+@pytest.mark.parametrize("files", ["copy", "auto"])
+def test_a_relative_name_leads_where_it_leads_locally_if_the_scenario_is_started_in_its_directory(
+    files: str, server: ServerProcess, run: Run, beside: Path
+) -> None:
+    (beside / "map.yaml").write_text("a map")
+    look = code(
+        server.endpoint, "import os; assert open(os.path.join(self.kwargs['input_dir'], 'map.yaml')).read() == 'a map'"
+    )
+    print_it = f'        run_process("cat map.yaml") with:\n            remote("{server.endpoint}")\n'
+    outcome = run(whole(look.replace('"copy"', f'"{files}"'), print_it), whole=True)
+    assert outcome.code == 0, outcome.output
+    assert "INFO a map" in outcome.said

@@ -35,7 +35,8 @@ def test_two_scenarios_at_once_share_neither_globals_nor_folders_nor_environment
     assert (left.code, right.code) == (0, 0), left.output + right.output
     (from_left,), (from_right,) = records_of(tmp_path / "left"), records_of(tmp_path / "right")
     for found in (from_left, from_right):
-        assert (found["globals"], found["environment"], found["files"], found["processes"]) == ([], None, [], [])
+        assert (found["globals"], found["environment"], found["processes"]) == ([], None, [])
+        assert sorted(found["files"]) == ["output.txt", "test.osc"]  # what lies beside its own scenario
     assert from_left["pid"] != from_right["pid"]
     assert from_left["folder"] != from_right["folder"]
     for outcome, own, other in ((left, "left", "right"), (right, "right", "left")):

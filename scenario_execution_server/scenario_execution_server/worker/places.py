@@ -36,12 +36,13 @@ class Places:
         self._map = PathMap()
         self._work = folder / "work"
         self._work.mkdir(exist_ok=True)
-        self._working_folder = ""  # the client's, where a folder stands for it
+        self._relative_to = ""  # the client's current directory, where the actions work elsewhere
         _work_in(self._work)
 
     def mount(self, call: messages.Mount) -> Path | None:
         """Make a folder that stands for the client's, and return it; None if the server has the same folder."""
         if call.mode == "shared" or (call.mode == "auto" and _is_shared(call)):
+            self._share(call)
             return None
         place = place_in(self._folder, call.path)
         place.mkdir(parents=True, exist_ok=True)
@@ -52,11 +53,19 @@ class Places:
             self._mounts[call.path] = place
             self._map.add(call.path, str(place))
         if call.working_folder:
-            self._working_folder = call.working_folder
+            self._relative_to = ""
             work = place_in(self._folder, call.working_folder)
             work.mkdir(parents=True, exist_ok=True)
             _work_in(work)
         return place
+
+    def _share(self, call: messages.Mount) -> None:
+        """Work where the client works, if that is the scenario's own directory: what is named relatively lies there."""
+        self._relative_to = self._relative_to or call.working_folder
+        if call.role == "input" and call.working_folder == call.path:
+            with suppress(OSError):  # not for this user
+                _work_in(Path(call.path))
+                self._relative_to = ""
 
     def of(self, mount: int) -> Path | None:
         """The folder that stands for what this mount is about; None if none does."""
@@ -64,6 +73,9 @@ class Places:
 
     def translated(self, call: Any) -> Any:
         """What the client says, with its folders replaced by those that stand for them."""
+        if isinstance(call, messages.Setup) and self._relative_to and isinstance(call.values.get("input_dir"), str):
+            absolute = os.path.join(self._relative_to, call.values["input_dir"])
+            call = replace(call, values=call.values | {"input_dir": absolute.rstrip("/") or "/"})
         if not self._map:
             return call
         if isinstance(call, (messages.Tick, messages.Execute)):
