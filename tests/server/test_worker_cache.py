@@ -18,8 +18,8 @@ def terms(
     limit_bytes: int = 1 << 30, age_s: float = 30 * DAY_S, stored_bytes: int | None = None
 ) -> messages.FileTerms:
     return messages.FileTerms(
-        client="a", session="s", folder="", keeps=True, total_bytes=None, count=None, rate_bytes_s=None,
-        stored_bytes=stored_bytes, mend="", cache_limit_bytes=limit_bytes, cache_age_s=age_s,
+        client="a", session="s", folder="", keep_s=60.0, may_put=True, total_bytes=None, count=None,
+        rate_bytes_s=None, stored_bytes=stored_bytes, mend="", cache_limit_bytes=limit_bytes, cache_age_s=age_s,
     )  # fmt: skip
 
 
