@@ -14,6 +14,7 @@ from .files.folder import Folder
 from .files.ledger import SoleWriter
 from .files.names import NameRefusedError
 from .files.outlet import Outlet
+from .files.pace import REPORT_AFTER_BYTES
 from .files.receiving import BrokenTransferError, Receiver
 from .files.reporting import Reporter
 from .files.sending import Piece, cost_of
@@ -21,7 +22,6 @@ from .protocol import messages, wire
 from .visit import Visit
 
 STALLED_S = 30.0  # without a byte: a disk on one of the sides has given up
-_REPORT_AFTER_BYTES = 128 * 1024  # as in a run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ class _Arrival:
         elif isinstance(message, Piece):
             self._deal_with(message)
             self._owed += cost_of(message)
-            if self._owed >= _REPORT_AFTER_BYTES or message.number == self._last:
+            if self._owed >= REPORT_AFTER_BYTES or message.number == self._last:
                 self._visit.post(wire.encode(messages.Taken(cost=self._owed)))
                 self._owed = 0
 

@@ -17,7 +17,7 @@ from .mounts import OUTPUT, Line, Mounts, Tell
 from .protocol import messages, wire
 
 LEDGER = Ledger()  # of this process: all servers of a run write into one output directory
-_REPORT_AFTER_BYTES = 128 * 1024  # a quarter of the sender's first window, so that it never has to stop for the report
+_REPORT_AFTER_BYTES = 128 * 1024  # half of the sender's first window; what is owed when nothing waits is said at once
 _LOOK_EVERY_S = 0.2  # whether the link is over, which nobody says here
 
 

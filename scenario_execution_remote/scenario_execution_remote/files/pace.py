@@ -18,6 +18,7 @@ CHUNK_BYTES = 64 * 1024
 WINDOW_LIMIT_BYTES = 12 * CHUNK_BYTES
 _START_BYTES = 4 * CHUNK_BYTES
 QUEUEING_LIMIT_S = 0.025  # a quarter of the usual tick: half of it may be waited, and an answer needs some itself
+REPORT_AFTER_BYTES = CHUNK_BYTES  # what a receiver says no later than that it has taken: a window may be that small
 _LEARNT = 0.5  # of a delay that is not ours: two in a row are believed
 COST_OF_ONE_BYTES = 256  # of a message besides its data, so that ten thousand empty files are not free
 

@@ -19,6 +19,7 @@ from scenario_execution_remote.files.folder import Folder, Look
 from scenario_execution_remote.files.ledger import SoleWriter
 from scenario_execution_remote.files.names import NameRefusedError, checked
 from scenario_execution_remote.files.outlet import Outlet
+from scenario_execution_remote.files.pace import REPORT_AFTER_BYTES
 from scenario_execution_remote.files.quota import QuotaExceededError, amount
 from scenario_execution_remote.files.receiving import BrokenTransferError, Receiver
 from scenario_execution_remote.files.sending import cost_of
@@ -155,7 +156,7 @@ class Depot:
             self._problems.append(str(error))
             self._say(messages.Declined(number=piece.number))
         self._owed += cost_of(piece)
-        if self._owed >= _REPORT_AFTER_BYTES or isinstance(piece, messages.ArtifactEnd):
+        if self._owed >= REPORT_AFTER_BYTES or isinstance(piece, messages.ArtifactEnd):
             self._say(messages.Taken(cost=self._owed))
             self._owed = 0
 
@@ -191,9 +192,6 @@ class Depot:
                 return [(name, look), *(folder.walk([], below=name) if look.is_folder else ())]
         except (OSError, NameRefusedError) as error:
             raise DepotError(f"there is no {ascii(path)}: {error}") from error
-
-
-_REPORT_AFTER_BYTES = 64 * 1024  # no later than that: the client's window may be as small as one chunk
 
 
 class _opened:

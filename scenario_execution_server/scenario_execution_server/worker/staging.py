@@ -11,7 +11,7 @@ from typing import Any
 
 from scenario_execution_remote.files.ledger import SoleWriter
 from scenario_execution_remote.files.names import NameRefusedError
-from scenario_execution_remote.files.pace import CHUNK_BYTES
+from scenario_execution_remote.files.pace import REPORT_AFTER_BYTES
 from scenario_execution_remote.files.quota import Quota, QuotaExceededError
 from scenario_execution_remote.files.receiving import BrokenTransferError, Receiver
 from scenario_execution_remote.files.sending import cost_of
@@ -93,8 +93,7 @@ class Staging:
             if pause_s > 0.0:
                 self._pause(pause_s)
             self._owed += cost_of(message)
-            # No later than that: the client's window may be as small as one chunk.
-            if self._owed >= CHUNK_BYTES or not any(offer.missing for offer in self._offers.values()):
+            if self._owed >= REPORT_AFTER_BYTES or not any(offer.missing for offer in self._offers.values()):
                 self._say(messages.Taken(cost=self._owed))
                 self._owed = 0
 

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is fetched by hand arrives at whatever pace its sender has been brought down to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from scenario_execution_remote.carrying import fetch
+from scenario_execution_remote.files.folder import Folder
+from scenario_execution_remote.files.pace import CHUNK_BYTES
+from scenario_execution_remote.files.reporting import Reporter
+from scenario_execution_remote.files.sending import cost_of, pieces
+from scenario_execution_remote.protocol import messages, wire
+
+
+class _SlowVisit:
+    """A server whose window is a single chunk."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.log: list[Any] = []
+        self._folder, self._name = folder, name
+        self._taken = 0
+
+    def post(self, body: bytes) -> None:
+        taken: messages.Taken = wire.decode_one(body, messages.Taken)
+        self._taken += taken.cost
+
+    def carry(self, make: Any, take: Any, _stalled_s: float) -> messages.Result:
+        folder, sent = Folder(self._folder), 0
+        take(messages.Collected(number=2, size_bytes=1))  # so that this is not the last one
+        for piece in pieces(folder, 1, 0, self._name):
+            assert sent - self._taken < CHUNK_BYTES, "nothing more may be sent, and nobody says that anything was taken"
+            take(piece)
+            sent += cost_of(piece)
+        folder.close()
+        return messages.Result(
+            call=make(1).call, status=None, stopped=False, feedback="", fault=None, value=0, nodes=[]
+        )
+
+
+def test_a_file_arrives_from_a_server_that_sends_one_chunk_at_a_time(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "here").mkdir()
+    content = os.urandom(5 * CHUNK_BYTES)
+    (tmp_path / "there" / "big").write_bytes(content)
+    visit: Any = _SlowVisit(tmp_path / "there", "big")
+    assert fetch(visit, "big", tmp_path / "here", Reporter("fetched", print)) == []
+    assert (tmp_path / "here" / "big").read_bytes() == content
