@@ -35,7 +35,8 @@ MEANINGS = {
     "idle": "Nobody polls: both sides beat once a second, and the front looks about itself four times a second.",
     "transfer": "Files share the session's one stream with ticks, which find it all but empty: a file has no more on "
     "its way than the link takes at once ([0012](../decisions/0012-results-come-home.md)).",
-    "emulated_link": "Two network namespaces with a way between them that is long, and loses packets.",
+    "emulated_link": "Two network namespaces with a way between them that is long, and loses packets. It needs root; "
+    "`python -m benchmarks.emulated_link --delay-ms 50 --loss 0.05` measures it by itself.",
 }
 
 

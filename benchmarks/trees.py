@@ -41,12 +41,22 @@ def text(composition: str, action: str | Sequence[str], count: int, remote: str)
     return "\n".join(lines) + "\n"
 
 
-def build(scenario: str, tick_period_s: float = 0.1) -> py_trees.trees.BehaviourTree:
-    """The tree, set up as the engine's own runner does it, with the visitor that the runner always adds."""
-    return timed_build(scenario, tick_period_s)[0]
+def build(
+    scenario: str, tick_period_s: float = 0.1, input_dir: str | None = None
+) -> py_trees.trees.BehaviourTree:  # fmt: skip
+    """The tree, set up as the engine's own runner does it, with the visitor that the runner always adds.
+
+    Args:
+        scenario: Its text.
+        tick_period_s: Seconds from tick to tick.
+        input_dir: The folder that goes to the server; none unless told otherwise.
+    """
+    return timed_build(scenario, tick_period_s, input_dir)[0]
 
 
-def timed_build(scenario: str, tick_period_s: float = 0.1) -> tuple[py_trees.trees.BehaviourTree, float]:
+def timed_build(
+    scenario: str, tick_period_s: float = 0.1, input_dir: str | None = None
+) -> tuple[py_trees.trees.BehaviourTree, float]:
     """The same, and how many seconds its set-up took."""
     logger = Logger("bench", False)
     parser = OpenScenario2Parser(logger)
@@ -55,7 +65,7 @@ def timed_build(scenario: str, tick_period_s: float = 0.1) -> tuple[py_trees.tre
     tree = py_trees.trees.BehaviourTree(create_py_tree(model, root, logger, False))
     tree.add_visitor(py_trees.visitors.DisplaySnapshotVisitor())
     kwargs: dict[str, Any] = {
-        "logger": logger, "input_dir": "", "output_dir": None, "tick_period": tick_period_s,
+        "logger": logger, "input_dir": input_dir, "output_dir": None, "tick_period": tick_period_s,
         "process_registry": ProcessRegistry(), "host_clock": HostClock(),
     }  # fmt: skip
     began_s = time.perf_counter()

@@ -275,9 +275,10 @@ class Front:
                 return  # an old connection's leftovers; the session lives on its new one
             session.route, session.door = route, listener
         received = session.dialect.machine.receive(frame, time.monotonic())
-        self._watch_worker(session)  # what the client has confirmed may let its worker go on
         for body in received.bodies:
             self._to_worker(session, Origin.CLIENT, body)
+        if not received.bodies:  # else it has been looked at already
+            self._watch_worker(session)  # what the client has confirmed may let its worker go on
         for reply in session.dialect.machine.take_replies():
             self._send(listener, route, [reply])
         if received.is_bye:

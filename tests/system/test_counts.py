@@ -75,10 +75,10 @@ def build(bench_server: ServerProcess) -> Build:
 
     def make(
         composition: str, action: str, count: int, *, endpoint: str = "", is_local: bool = False,
-        period_s: float = UNHURRIED_S,
+        period_s: float = UNHURRIED_S, input_dir: str | None = None,
     ) -> py_trees.trees.BehaviourTree:  # fmt: skip
         remote = "" if is_local else f'remote("{endpoint or bench_server.endpoint}", setup_timeout: 60s)'
-        return trees.build(trees.text(composition, action, count, remote), period_s)
+        return trees.build(trees.text(composition, action, count, remote), period_s, input_dir)
 
     return make
 
@@ -133,6 +133,14 @@ def test_a_tick_of_any_number_of_running_actions_is_one_message_each_way(
     assert passed.received_bytes / 5 <= HEADER_BYTES + 16
 
 
+def test_actions_of_a_kind_share_one_class_in_the_tree(build: Build, counts: Counts) -> None:
+    # the interpreter's caches go by class: with one for each action, a tick of a thousand took half as long again
+    tree = build("parallel", "bench_idle()", 3)
+    leaves = [node for node in tree.root.iterate() if not node.children]
+    assert len(leaves) == 3
+    assert len({type(leaf) for leaf in leaves}) == 1
+
+
 def test_an_activation_is_one_message_each_way(build: Build, counts: Counts) -> None:
     tree = build("parallel", "bench_idle()", 10)
     before = counts.copy()
@@ -143,7 +151,7 @@ def test_an_activation_is_one_message_each_way(build: Build, counts: Counts) -> 
 
 @pytest.mark.parametrize("count", [1, 10])
 def test_actions_are_set_up_with_one_message_for_each_and_one_for_the_directory_all_of_them_sent_before_any_answer(
-    build: Build, counts: Counts, monkeypatch: pytest.MonkeyPatch, count: int
+    build: Build, counts: Counts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, count: int
 ) -> None:
     sent_before_the_first_answer: list[int] = []
     receive = ClientSession.receive
@@ -154,7 +162,7 @@ def test_actions_are_set_up_with_one_message_for_each_and_one_for_the_directory_
         return receive(self, data, now_s)
 
     monkeypatch.setattr(ClientSession, "receive", watched)
-    build("parallel", "bench_idle()", count)
+    build("parallel", "bench_idle()", count, input_dir=str(tmp_path))
     assert counts.sent == count + 1
     assert counts.received == 2 * count + 1  # of the directory, and of each creation and set-up
     assert sent_before_the_first_answer == [count + 1]

@@ -72,7 +72,9 @@ class NumberedStream:
         Args:
             regardless: Whether to hand out all there is, as nothing will be confirmed any more.
         """
-        handed_out = []
+        handed_out: list[tuple[int, Body]] = []
+        if not self.has_waiting:
+            return handed_out
         for body in islice(self._kept, self._on_the_way_count, None):
             if not (regardless or self._has_room()):
                 break
