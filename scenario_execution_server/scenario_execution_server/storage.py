@@ -6,6 +6,8 @@
     FILES_DIR/
       server-abc/session-1a2b3c4d-xyz/   a session that runs; locked by its server, and by its shepherd
       clients/OWNER/results/             what was not home when its session was over, see `worker.keeping`
+      clients/OWNER/contents/            what the client has sent, for its next sessions, see `worker.cache`
+      clients/OWNER/files/               what the client has put there, see `worker.depot`
 
 A server that was killed leaves its folder. Whoever finds it unlocked puts aside what is in it.
 """
@@ -120,13 +122,14 @@ def _retire_all(server: Path) -> list[str]:
     return [problem for problem in problems if problem]
 
 
-
-
 def size_of(folder: Path) -> int:
     """What the files below take on the disk, in bytes."""
-    total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(place, name)).st_blocks * 512
+    total, pending = 0, [str(folder)]
+    while pending:  # not os.walk, which before Python 3.12 ends at a thousand levels with another error
+        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                else:
+                    total += entry.stat(follow_symlinks=False).st_blocks * 512
     return total

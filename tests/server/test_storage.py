@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from scenario_execution_server.audit_file import AuditFile
-from scenario_execution_server.storage import Storage
+from scenario_execution_server.storage import Storage, size_of
+from scenario_execution_server.worker.folder import remove_folder
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o002, 0o022])
@@ -24,3 +25,14 @@ def test_every_folder_that_is_made_for_files_and_log_is_for_the_servers_user_alo
     assert (tmp_path / "other" / "product" / "audit.jsonl").read_text() == "{}\n"
     assert loose == []
     storage.close()
+
+
+def test_what_lies_however_deep_is_counted(tmp_path: Path) -> None:
+    deep = str(tmp_path) + "/a" * 1500
+    os.makedirs(tmp_path / "a")
+    for level in range(100, 1501, 100):  # makedirs calls itself
+        os.makedirs(str(tmp_path) + "/a" * level, exist_ok=True)
+    with open(f"{deep}/x", "wb") as file:
+        file.write(bytes(8192))
+    assert size_of(tmp_path) >= 8192
+    assert remove_folder(tmp_path / "a") == ""  # pytest could not
