@@ -62,3 +62,19 @@ def test_who_was_slow_for_long_may_not_be_fast_for_longer_than_a_second() -> Non
 )
 def test_sizes_are_said_as_people_say_them(size: float, said: str) -> None:
     assert amount(size) == said
+
+
+def test_a_file_that_turns_out_larger_counts_with_all_it_has() -> None:
+    quota = limited(total_bytes=10)
+    quota.add("a", 4)
+    quota.grow("a", 6)
+    with pytest.raises(QuotaExceededError, match="'b' has 1 bytes, and 0 bytes are left"):
+        quota.add("b", 1)
+
+
+def test_no_size_gives_room_back() -> None:
+    quota = limited(total_bytes=10)
+    quota.add("a", -100)
+    quota.grow("a", -100)
+    with pytest.raises(QuotaExceededError):
+        quota.add("b", 11)

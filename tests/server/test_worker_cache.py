@@ -80,3 +80,7 @@ def test_what_one_client_may_have_makes_room_among_its_own_contents_alone(tmp_pa
     own = put(tmp_path / "a" / "contents", "own", 2e9)
     assert Cache(tmp_path, "a", terms(age_s=1e12, stored_bytes=10_000)).has_room_for(7000)
     assert (others.exists(), own.exists()) == (True, False)
+
+
+def test_a_size_below_nothing_makes_no_room(tmp_path: Path) -> None:
+    assert not Cache(tmp_path, "a", terms()).has_room_for(-1)

@@ -44,7 +44,10 @@ class Stage:
         )  # fmt: skip
         self.cache = Cache(tmp_path / "clients", owner, terms)
         contents.use(self.cache)
-        self.staging = Staging(self.said.append, _Places(self.here), contents, Quota(), print)  # type: ignore[arg-type]
+        self.quota = Quota()
+        self.staging = Staging(self.said.append, _Places(self.here), contents, self.quota, print)  # type: ignore[arg-type]
+        self.staging.await_offer(1)
+        self.said.clear()
 
     def entries(self) -> list[messages.Entry]:
         folder = Folder(self.there)
@@ -258,3 +261,23 @@ def test_a_time_that_cannot_be_is_refused(stage: Stage) -> None:
     hostile = replace(entry, mtime_ns=1 << 70)
     stage.send([hostile], stage.offer([hostile]))
     assert stage.tree() == {} and stage.problems
+
+
+def test_a_file_that_is_larger_than_was_offered_counts_as_what_it_is(stage: Stage) -> None:
+    (stage.there / "a").write_bytes(os.urandom(5000))
+    (entry,) = stage.entries()
+    stage.quota.limit(total_bytes=4000)
+    hostile = replace(entry, size_bytes=0)
+    stage.send([hostile], stage.offer([hostile]))
+    assert stage.tree() == {} and not list(stage.cache.path.glob("*"))
+    assert "4.0 kB" in str(stage.staging.failure) and stage.problems
+
+
+@pytest.mark.parametrize("mount", [0, 2])
+def test_what_nobody_has_asked_for_is_not_taken_not_even_its_content(stage: Stage, mount: int) -> None:
+    (stage.there / "a").write_bytes(b"x")
+    (entry,) = stage.entries()
+    stage.staging.take(messages.Offer(offer=1, mount=mount, entries=[entry], is_last=True))
+    stage.send([entry], [entry.number])
+    assert not [said for said in stage.said if isinstance(said, messages.Wanted)]
+    assert not stage.cache.path.exists() and stage.problems

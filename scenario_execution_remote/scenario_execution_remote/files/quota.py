@@ -61,14 +61,19 @@ class Quota:
             raise QuotaExceededError(
                 f"{ascii(name)} is one more than the {self._count} files that this session may carry{self._ending}"
             )
-        if self._total_bytes is not None and self._used_bytes + size_bytes > self._total_bytes:
-            left = amount(self._total_bytes - self._used_bytes)
-            raise QuotaExceededError(
-                f"{ascii(name)} has {amount(size_bytes)}, and {left} are left of the {amount(self._total_bytes)} that "
-                f"this session may carry{self._ending}"
-            )
-        self._used_bytes += size_bytes
+        self._check_total(name, size_bytes)
+        self._used_bytes += max(0, size_bytes)  # a peer may have said anything
         self._used_count += 1
+
+    def grow(self, name: str, size_bytes: int) -> None:
+        """A file that was added turns out to be so much larger.
+
+        Raises:
+            QuotaExceededError: it may not be carried.
+        """
+        if size_bytes > 0:
+            self._check_total(name, size_bytes)
+            self._used_bytes += size_bytes
 
     def pause_s(self, size_bytes: int, now_s: float) -> float:
         """Bytes are about to be carried: how long to wait before, in seconds."""
@@ -76,6 +81,14 @@ class Quota:
             return 0.0
         self._paid_until_s = max(self._paid_until_s, now_s - _BURST_S) + size_bytes / self._rate_bytes_s
         return max(0.0, self._paid_until_s - now_s)
+
+    def _check_total(self, name: str, size_bytes: int) -> None:
+        if self._total_bytes is not None and self._used_bytes + size_bytes > self._total_bytes:
+            left = amount(self._total_bytes - self._used_bytes)
+            raise QuotaExceededError(
+                f"{ascii(name)} has {amount(size_bytes)}, and {left} are left of the {amount(self._total_bytes)} that "
+                f"this session may carry{self._ending}"
+            )
 
     @property
     def _ending(self) -> str:

@@ -68,7 +68,7 @@ class Cache:
 
     def has_room_for(self, size_bytes: int) -> bool:
         """Make room for a content of this size, and the folder for it. Returns whether it may be put there."""
-        if size_bytes > min(self._limits_bytes) * _ROOM:
+        if not 0 <= size_bytes <= min(self._limits_bytes) * _ROOM:
             return False
         filled = self._filled_bytes
         if filled is None or any(map(lambda full, limit: full + size_bytes > limit, filled, self._limits_bytes)):

@@ -121,7 +121,12 @@ class Contents:
             folder.close()
         if digest in self._verified:
             return fd
-        if digest_of_open(fd, go_on) == digest:
+        try:
+            is_right = digest_of_open(fd, go_on) == digest
+        except BaseException:
+            os.close(fd)
+            raise
+        if is_right:
             self._verified.add(digest)
             return fd
         os.close(fd)

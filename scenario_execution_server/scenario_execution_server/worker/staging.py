@@ -106,6 +106,9 @@ class Staging:
     # -- offers ------------------------------------------------------------------------------------
 
     def _consider(self, message: messages.Offer) -> None:
+        if message.mount not in self._awaited:  # who may run nothing has no mounts, and shall leave nothing here either
+            self._say(messages.Staged(offer=message.offer, problems=["nothing was taken to the server: nobody asked"]))
+            return
         offer = self._offers.setdefault(message.offer, _Offer(message.mount))
         wanted = []
         for entry in message.entries:
@@ -167,6 +170,7 @@ class Staging:
             if isinstance(piece, messages.Artifact):
                 if piece.kind != "file":
                     raise BrokenTransferError("it could not be read")
+                self._quota.grow(entry.name, piece.size_bytes - max(0, entry.size_bytes))
                 self._size_bytes = piece.size_bytes
                 self._contents.begin(piece)
                 return
@@ -175,7 +179,7 @@ class Staging:
                 return
             digest = self._contents.finish(piece)
             entries = offer.missing[piece.number]
-        except (OSError, NameRefusedError, BrokenTransferError) as error:
+        except (OSError, NameRefusedError, BrokenTransferError, QuotaExceededError) as error:
             self._contents.drop()
             self._fail(offer, entry.name, error)
             if not isinstance(piece, messages.ArtifactEnd):
@@ -214,6 +218,8 @@ class Staging:
         offer.problems.append(f"not taken to the server: {text}")
         if isinstance(error, OSError):  # this side's disk; whatever the action reads may be missing
             self.failure = StagingError(f"{ascii(name)} could not be put down on the server: {error}")
+        elif isinstance(error, QuotaExceededError):
+            self.failure = self.failure or StagingError(f"not taken to the server: {error}")
 
     def _go_on(self) -> None:
         """Tell the client that this takes its time, and not that nothing moves."""
