@@ -116,7 +116,7 @@ def test_a_link_in_the_clients_folder_leads_nowhere(
     typed(owner, "rm", server.endpoint, "files/x")
 
 
-def test_a_client_that_may_only_look_puts_nothing(serve: Serve, owner: Identity, tmp_path: Path) -> None:
+def test_a_client_that_may_only_look_puts_and_removes_nothing(serve: Serve, owner: Identity, tmp_path: Path) -> None:
     server = serve(*CURVE, *BRISK)
     observer = make_guest(tmp_path / "observer", owner, None)
     KeyStore(owner.folder).enrol("observer", observer.pair.public, permissions=Permissions(observe=True))
@@ -124,6 +124,7 @@ def test_a_client_that_may_only_look_puts_nothing(serve: Serve, owner: Identity,
         server.wait_for_log("enrolled=observer")
         (tmp_path / "x").write_text("x")
         assert "may only look" in typed(observer, "put", server.endpoint, tmp_path / "x", code=REFUSED)
+        assert "may only look" in typed(observer, "rm", server.endpoint, "files/x", code=REFUSED)
         assert listed(observer, server) == []
     finally:
         KeyStore(owner.folder).revoke("observer")

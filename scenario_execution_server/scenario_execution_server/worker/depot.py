@@ -103,8 +103,9 @@ class Depot:
         """Remove *path*, a file or a folder with all that is in it.
 
         Raises:
-            DepotError: there is no such thing, or it cannot be removed.
+            DepotError: there is no such thing, it cannot be removed, or this client may not.
         """
+        self._check_may_put()
         self._below(path)
         place = self._base / path.strip("/")
         try:
@@ -122,8 +123,7 @@ class Depot:
         Raises:
             DepotError: this client may not put anything here.
         """
-        if not self._terms.may_put:
-            raise DepotError(f"the client {self._terms.client} may only look; {self._terms.mend}")
+        self._check_may_put()
         place = self._base / FILES
         make_private(place)
         if self._terms.stored_bytes is not None:
@@ -167,10 +167,14 @@ class Depot:
             self._receiver = None
         return self._problems
 
+    def _check_may_put(self) -> None:
+        if not self._terms.may_put:
+            raise DepotError(f"the client {self._terms.client} may only look; {self._terms.mend}")
+
     def _make_room(self, piece: messages.Artifact) -> None:
         if piece.kind != "file" or self._left_bytes is None:
             return
-        if piece.size_bytes > self._left_bytes:
+        if not 0 <= piece.size_bytes <= self._left_bytes:
             left, limit = amount(max(0, self._left_bytes)), amount(self._terms.stored_bytes or 0)
             raise DepotError(
                 f"{ascii(piece.name)} has {amount(piece.size_bytes)}, and {left} are left of the {limit} that this "
