@@ -33,9 +33,8 @@ from scenario_execution_server.self_test import self_test
 from scenario_execution_server.watch import Watch
 
 _ANSWERS_KEPT = 4096  # one per live connection, about 1 MB; on a unix socket each process has its own address
-_DESCRIPTORS_WANTED = (
-    1 << 20
-)  # half-open peers take one each for 3 s; more than a million are a network's whole capacity
+# Half-open peers take one each for 3 s; more than a million are a network's whole capacity.
+_DESCRIPTORS_WANTED = 1 << 20
 # Passing shortages of the machine: they say nothing about the key store, and strangers can cause them by connecting.
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN})
 _NOTES_AT_ONCE = 2  # files written for strangers in one look, a quarter of a second apart: no flood wears out a disk

@@ -93,7 +93,7 @@ class Doors(Protocol):
 
 
 class FrontFiles(Protocol):
-    """What the front needs of ``stewardship``."""
+    """What the front needs of ``custody``."""
 
     def terms_for(self, session: Any) -> messages.FileTerms: ...
     def session_ended(self) -> None: ...

@@ -209,9 +209,7 @@ def _router(context: ZmqContext, doorkeeper: Doorkeeper, kind: DoorKind) -> ZmqS
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # a reply that reaches nobody is an error, not silence
     socket.setsockopt(zmq.SNDHWM, QUEUED_MESSAGES)
     socket.setsockopt(zmq.RCVHWM, TAKEN_MESSAGES)
-    socket.setsockopt(
-        zmq.SNDTIMEO, 0
-    )  # otherwise it would wait for one peer that does not read, and all others with it
+    socket.setsockopt(zmq.SNDTIMEO, 0)  # or it would wait for one peer that does not read, and all others with it
     socket.setsockopt(zmq.LINGER, LINGER_MS)
     if kind is not DoorKind.UNIX:
         socket.setsockopt(zmq.TCP_MAXRT, UNREAD_WITHIN_MS)

@@ -116,9 +116,6 @@ class Receiver:
                 raise BrokenTransferError(f"it could not be read to its end: {last.text}")
             if unfinished.digest.end(artifact.size_bytes) != last.digest:
                 raise BrokenTransferError("it did not arrive as it was sent")
-            os.ftruncate(unfinished.fd, artifact.size_bytes)  # a hole at its end
-            os.fchmod(unfinished.fd, artifact.mode & _MODE_BITS)
-            os.utime(unfinished.fd, ns=(artifact.mtime_ns, artifact.mtime_ns))
             return self._settle(unfinished, name or artifact.name, last.digest)
         finally:
             self.drop()
