@@ -17,7 +17,15 @@ from .carrying import Stored, fetch, remove, store, stored_at
 from .errors import CarryingError
 from .files.quota import amount
 from .files.reporting import Reporter
-from .inquiry import ends_with_its_error, json_option, server_key_option, shown, timeout_option, visit_to
+from .inquiry import (
+    ends_with_its_error,
+    json_option,
+    server_key_option,
+    shown,
+    tell_remarks,
+    timeout_option,
+    visit_to,
+)
 
 _PROGRAM = "se-remote files"  # begins as a visitor's, for whom a server with --once does not end
 
@@ -38,6 +46,7 @@ def ls(endpoint: str, path: str, as_json: bool, server_key: str, timeout_s: floa
     with visit_to(endpoint, server_key, _PROGRAM, timeout_s, keys_dir) as visit:
         visit.connect()
         visit.open()
+        tell_remarks(visit)
         found = stored_at(visit, path, timeout_s)
     if as_json:
         rows = [
@@ -71,6 +80,7 @@ def get(endpoint: str, path: str, target: Path, server_key: str, timeout_s: floa
     with visit_to(endpoint, server_key, _PROGRAM, timeout_s, keys_dir) as visit:
         visit.connect()
         visit.open()
+        tell_remarks(visit)
         try:
             target.mkdir(parents=True, exist_ok=True)
             problems = fetch(visit, path, target, Reporter("fetched", _tell))
@@ -96,6 +106,7 @@ def put(
     with visit_to(endpoint, server_key, _PROGRAM, timeout_s, keys_dir) as visit:
         visit.connect()
         visit.open()
+        tell_remarks(visit)
         try:
             found = [source.resolve() for source in sources]
             place, problems = store(visit, found, Reporter("put", _tell), timeout_s)
@@ -118,6 +129,7 @@ def rm(endpoint: str, path: str, server_key: str, timeout_s: float, keys_dir: Pa
     with visit_to(endpoint, server_key, _PROGRAM, timeout_s, keys_dir) as visit:
         visit.connect()
         visit.open()
+        tell_remarks(visit)
         remove(visit, path, timeout_s)
 
 

@@ -114,7 +114,7 @@ def ping(endpoint: str, count: int, as_json: bool, server_key: str, timeout_s: f
                 click.echo(f"{number}: link {_ms(link_s[-1])} ms, program {_ms(program_s[-1])} ms")
             if number < count:
                 visit.rest(PING_EVERY_S)
-    _tell(visit)
+    tell_remarks(visit)
     if as_json:
         document = {"endpoint": endpoint, "link_s": link_s, "program_s": program_s}
         click.echo(json.dumps(document | {"summary": {"link": _summary(link_s), "program": _summary(program_s)}}))
@@ -137,7 +137,7 @@ def actions(endpoint: str, as_json: bool, server_key: str, timeout_s: float, key
         visit.connect()
         visit.open()
         answer = visit.call(lambda number: ListActions(call=number), LIST_WITHIN_S)
-    _tell(visit)
+    tell_remarks(visit)
     offered = offered_by(answer)
     if as_json:
         document = {"endpoint": endpoint, "globs": answer.globs, "actions": [action.as_json() for action in offered]}
@@ -188,7 +188,7 @@ def target_of(text: str, server_key: str, store: KeyStore) -> tuple[Endpoint, Se
     return endpoint, security
 
 
-def _tell(visit: Visit) -> None:
+def tell_remarks(visit: Visit) -> None:
     """Say what the server has said of its own key."""
     for remark in visit.remarks:
         click.echo(f"se-remote: {remark.text}", err=True)
