@@ -142,6 +142,15 @@ def test_more_than_may_be_stored_is_refused_with_the_next_step_and_what_was_ther
     assert listed(owner, server) == ["files/small"]
 
 
+def test_what_is_put_counts_as_what_a_session_carries(serve: Serve, owner: Identity, tmp_path: Path) -> None:
+    server = serve(*CURVE, *BRISK, "--file-limits", "count=1")
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+    sentence = typed(owner, "put", server.endpoint, tmp_path / "a", tmp_path / "b", code=REFUSED)
+    assert "'b' is one more than the 1 files that this session may carry" in sentence
+    assert listed(owner, server) == ["files/a"]
+
+
 def test_what_is_not_there_cannot_be_put(server: ServerProcess, owner: Identity, tmp_path: Path) -> None:
     assert "is not there" in typed(owner, "put", server.endpoint, tmp_path / "nothing", code=REFUSED)
 

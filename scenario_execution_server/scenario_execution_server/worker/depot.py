@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from scenario_execution_remote.files.ledger import SoleWriter
 from scenario_execution_remote.files.names import NameRefusedError, checked
 from scenario_execution_remote.files.outlet import Outlet
 from scenario_execution_remote.files.pace import REPORT_AFTER_BYTES
-from scenario_execution_remote.files.quota import QuotaExceededError, amount
+from scenario_execution_remote.files.quota import Quota, QuotaExceededError, amount
 from scenario_execution_remote.files.receiving import BrokenTransferError, Receiver
 from scenario_execution_remote.files.sending import cost_of
 from scenario_execution_remote.protocol import messages
@@ -42,13 +43,24 @@ class Depot:
         terms: Where it is, and what it may hold.
         outlet: The way to the client.
         say: Sends messages to the client.
+        quota: What may be sent.
+        pause: Lets so many seconds pass.
     """
 
-    def __init__(self, terms: messages.FileTerms, outlet: Outlet, say: Callable[[Any], None]) -> None:
+    def __init__(
+        self,
+        terms: messages.FileTerms,
+        outlet: Outlet,
+        say: Callable[[Any], None],
+        quota: Quota,
+        pause: Callable[[float], object],
+    ) -> None:
         self._terms = terms
         self._base = Path(terms.folder)
         self._outlet = outlet
         self._say = say
+        self._quota = quota
+        self._pause = pause
         self._receiver: Receiver | None = None
         self._problems: list[str] = []
         self._left_bytes: int | None = None
@@ -151,10 +163,13 @@ class Depot:
                 self._receiver.add(piece)
             else:
                 self._receiver.finish(piece)
-        except (OSError, NameRefusedError, BrokenTransferError, DepotError) as error:
+        except (OSError, NameRefusedError, BrokenTransferError, QuotaExceededError, DepotError) as error:
             self._receiver.drop()
             self._problems.append(str(error))
             self._say(messages.Declined(number=piece.number))
+        pause_s = self._quota.pause_s(cost_of(piece), time.monotonic())
+        if pause_s > 0.0:
+            self._pause(pause_s)
         self._owed += cost_of(piece)
         if self._owed >= REPORT_AFTER_BYTES or isinstance(piece, messages.ArtifactEnd):
             self._say(messages.Taken(cost=self._owed))
@@ -172,7 +187,10 @@ class Depot:
             raise DepotError(f"the client {self._terms.client} may only look; {self._terms.mend}")
 
     def _make_room(self, piece: messages.Artifact) -> None:
-        if piece.kind != "file" or self._left_bytes is None:
+        if piece.kind != "file":
+            return
+        self._quota.add(piece.name, piece.size_bytes)
+        if self._left_bytes is None:
             return
         if not 0 <= piece.size_bytes <= self._left_bytes:
             left, limit = amount(max(0, self._left_bytes)), amount(self._terms.stored_bytes or 0)

@@ -87,7 +87,7 @@ class Files:
 
     def _agree(self, terms: messages.FileTerms) -> None:
         self._terms = terms
-        self._depot = Depot(terms, self._courier.outlet, self._conversation.say)
+        self._depot = Depot(terms, self._courier.outlet, self._conversation.say, self._quota, self._conversation.pause)
         self._quota.limit(
             total_bytes=terms.total_bytes, count=terms.count, rate_bytes_s=terms.rate_bytes_s, mend=terms.mend
         )
