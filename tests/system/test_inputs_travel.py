@@ -234,6 +234,6 @@ def test_a_relative_name_leads_where_it_leads_locally_if_the_scenario_is_started
         server.endpoint, "import os; assert open(os.path.join(self.kwargs['input_dir'], 'map.yaml')).read() == 'a map'"
     )
     print_it = f'        run_process("cat map.yaml") with:\n            remote("{server.endpoint}")\n'
-    outcome = run(whole(look.replace('"copy"', f'"{files}"'), print_it), whole=True)
+    outcome = run(whole(look.replace('"copy"', f'"{files}"'), print_it), "-o", str(beside / "out"), whole=True)
     assert outcome.code == 0, outcome.output
     assert "INFO a map" in outcome.said

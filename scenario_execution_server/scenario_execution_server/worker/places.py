@@ -61,8 +61,10 @@ class Places:
 
     def _share(self, call: messages.Mount) -> None:
         """Work where the client works, if that is the scenario's own directory: what is named relatively lies there."""
-        self._relative_to = self._relative_to or call.working_folder
-        if call.role == "input" and call.working_folder == call.path:
+        if call.role != "input":  # where actions work is decided by what the scenario can refer to
+            return
+        self._relative_to = call.working_folder
+        if call.working_folder == call.path:
             with suppress(OSError):  # not for this user
                 _work_in(Path(call.path))
                 self._relative_to = ""
