@@ -186,7 +186,7 @@ class Doors:
             self._log, logging.INFO, "a client used its invitation",
             client=client.name, fingerprint=client.key.fingerprint, address=peer.address,
         )  # fmt: skip
-        self.refresh()
+        self._take_over_clients()
         return client.name
 
     def _announce(self, peer: Peer, current: PublicKey, key: str) -> str:
@@ -214,7 +214,7 @@ class Doors:
                 self._log, logging.INFO, "a client announced its next key", client=peer.name,
                 fingerprint=current.fingerprint, next=following.fingerprint, address=peer.address,
             )  # fmt: skip
-        self.refresh()
+        self._take_over_clients()
         return peer.name
 
     def _confirm(self, peer: Peer) -> bool:
@@ -235,7 +235,7 @@ class Doors:
             self._log, logging.INFO, "a client came in with its next key, the one before is retired",
             client=peer.name, fingerprint=following.fingerprint, retired=before.fingerprint, address=peer.address,
         )  # fmt: skip
-        self.refresh()
+        self._take_over_clients()
         return True
 
     @property
@@ -272,15 +272,24 @@ class Doors:
         return self._store.command(words)
 
     def refresh(self) -> None:
-        """Take over changes of the key store, and log who was refused since the last call."""
+        """Take over changes of the key store, and log who was refused since the last call.
+
+        Raises:
+            ListenError, GuardError, SelfTestFailed: If a door cannot be opened with the next key of the server, or not
+                safely. The server must not go on.
+        """
+        if self._own_key is not None:
+            if self._store.clients_signature() != self._signature:
+                self._own_key.look()
+            self._exchange_key(self._own_key)
+        self._take_over_clients()
+
+    def _take_over_clients(self) -> None:
+        # apart from the server's own key: on behalf of a message, whose faults end no server, nothing is bound anew
         self._log_refusals()
         if not self._settings.curve:
             return
         signature = self._store.clients_signature()
-        if self._own_key is not None:
-            if signature != self._signature:
-                self._own_key.look()
-            self._exchange_key(self._own_key)
         unused = [key for key in self._retired if not self._watch.is_in_use(f"key:{key.z85}")]
         for key in unused:
             del self._retired[key]
