@@ -55,7 +55,7 @@ def test_a_worker_whose_words_take_long_has_its_turn_no_longer_and_all_of_them_a
         now_s += body_s
         delivered.append(body)
 
-    front = make_front(types.SimpleNamespace(listeners=()))
+    front = make_front(types.SimpleNamespace(listeners=(), next_key=None))
     monkeypatch.setattr(front_module.time, "monotonic", lambda: now_s)
     monkeypatch.setattr(front, "_deliver", deliver)
     worker = types.SimpleNamespace(channel=Channel(5), fd=7, bodies=deque())
@@ -88,7 +88,7 @@ def test_a_door_whose_messages_take_long_has_its_turn_no_longer_than_others_can_
         now_s += message_s
         raise LookupError("a message like this costs its sender the answer")
 
-    front = make_front(types.SimpleNamespace(listeners=(), admit=admit))
+    front = make_front(types.SimpleNamespace(listeners=(), admit=admit, next_key=None))
     monkeypatch.setattr(front_module.time, "monotonic", lambda: now_s)
     socket = Socket()
     front._serve_door(types.SimpleNamespace(socket=socket))
