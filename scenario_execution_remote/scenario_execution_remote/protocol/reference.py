@@ -6,6 +6,7 @@ A test compares the two and says how to make the page anew.
 
 from __future__ import annotations
 
+import inspect
 import re
 import types
 import typing
@@ -83,9 +84,10 @@ def _section(title: str, cls: type) -> Iterator[str]:
 
 def _explained(cls: type) -> tuple[str, dict[str, str]]:
     """What the docstring says about the message, and about each field."""
-    text, _, attributes = (cls.__doc__ or "").partition("Attributes:")
+    # without its indentation, which Python 3.13 takes away by itself
+    text, _, attributes = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:")
     meanings = {}
-    for name, meaning in re.findall(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", attributes, re.MULTILINE):
+    for name, meaning in re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", attributes, re.MULTILINE):
         meanings[name] = _markdown(meaning)
     return _markdown(text), meanings
 
