@@ -165,7 +165,7 @@ def example_bytes() -> list[bytes]:
 def test_the_example_is_what_the_code_sends_and_understands(index: int) -> None:
     frame, message = EXAMPLE[index]
     data = example_bytes()[index]
-    assert data.hex(" ") == dataclasses.replace(frame, body=wire.encode(message)).encode().hex(" ")
+    assert data.hex(" ") == frame._replace(body=wire.encode(message)).encode().hex(" ")
     assert wire.decode(decode_frame(data).body, frozenset({type(message)})) == [message]
 
 

@@ -10,6 +10,7 @@ import tracemalloc
 import typing
 from dataclasses import is_dataclass
 from typing import Any
+from unittest import mock
 
 import msgpack
 import pytest
@@ -266,6 +267,31 @@ def test_any_bytes_are_a_body_or_refused_and_nothing_else_happens(body: bytes) -
             wire.decode(body, EVERYTHING, plain=plain)
         except wire.WireError:
             pass
+
+
+@thrifty
+@given(
+    body=st.one_of(
+        st.one_of([messages_of(cls) for cls in wire.MESSAGES]).map(wire.encode),
+        st.binary(max_size=60).map(write_of),
+        st.lists(st.one_of(st.integers(0, 60), st.text(max_size=2), st.just([]), st.just({}), st.none())).map(
+            lambda items: packed(*items)
+        ),
+    )
+)
+def test_the_short_way_through_a_simple_body_leads_where_the_long_one_does(body: bytes) -> None:
+    assert outcome(body) == outcome(memoryview(body))
+    with mock.patch.object(wire, "_read_simple", lambda _body, _accepted: None):
+        long_way = outcome(body)
+    assert outcome(body) == long_way
+
+
+def outcome(body: bytes | memoryview) -> str:
+    """The messages in *body* to the last type, or why there are none."""
+    try:
+        return repr(wire.decode(body, EVERYTHING))
+    except wire.WireError as error:
+        return str(error)
 
 
 @thrifty

@@ -21,6 +21,7 @@ from scenario_execution_remote.protocol.frames import (
     FrameError,
     Kind,
     decode_frame,
+    encode_frame,
 )
 from scenario_execution_remote.protocol.stream import NumberedStream
 
@@ -324,8 +325,7 @@ class ClientSession:
     def _send(self, kind: Kind, seq: int = 0, body: bytes | memoryview = b"") -> None:
         number = self._stream.sent if kind is Kind.BEAT else seq
         ack = self._stream.confirmed()
-        frame = Frame(kind=kind, session=self._session, seq=number, ack=ack, body=body)
-        self.outgoing.append(frame.encode())
+        self.outgoing.append(encode_frame(kind, self._session, number, ack, body))
 
     def _over(self, reason: str, text: str, silent_s: float | None = None) -> Over:
         self.state = State.OVER

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from scenario_execution_remote.protocol.frames import Frame, FrameError, Kind
+from scenario_execution_remote.protocol.frames import Frame, FrameError, Kind, encode_frame
 from scenario_execution_remote.protocol.stream import NumberedStream
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """What a client's frame asks of the server.
 
     Attributes:
@@ -95,19 +94,20 @@ class ServerSession:
         return now_s - self.last_heard_s >= limit_s
 
     def _digest(self, frame: Frame, now_s: float) -> Received:
-        if not self._stream.confirm(frame.ack):
+        stream, kind, ack = self._stream, frame.kind, frame.ack
+        if not stream.confirm(ack):
             raise FrameError("the client confirms what was never sent", frame.session)
-        if frame.ack > self._confirmed:
-            self._confirmed, self._repetitions = frame.ack, 0
+        if ack > self._confirmed:
+            self._confirmed, self._repetitions = ack, 0
         # ZeroMQ loses nothing in this direction as long as a connection stands, and a new one begins with RESUME.
-        if frame.seq > self._stream.received + (frame.kind is Kind.DATA):
+        if frame.seq > stream.received + (kind is Kind.DATA):
             raise FrameError(f"something before number {frame.seq} is missing", frame.session)
-        if frame.kind is Kind.DATA:
-            if not self._stream.accept(frame.seq, len(frame.body)):
+        if kind is Kind.DATA:
+            if not stream.accept(frame.seq, len(frame.body)):
                 return _NOTHING
-            if self._stream.owes_confirmation:
+            if stream.owes_confirmation:
                 self._send(Kind.BEAT)
-            return Received(bodies=(frame.body,))
+            return Received((frame.body,))
         if frame.kind is Kind.BYE:
             return Received(is_bye=True)
         if frame.kind not in _REPLIES:
@@ -135,4 +135,4 @@ class ServerSession:
     def _send(self, kind: Kind, seq: int = 0, body: bytes | memoryview = b"") -> None:
         number = self._stream.sent if kind is Kind.BEAT else seq
         ack = self._stream.confirmed()
-        self._replies.append(Frame(kind=kind, session=self._session, seq=number, ack=ack, body=body).encode())
+        self._replies.append(encode_frame(kind, self._session, number, ack, body))

@@ -73,7 +73,7 @@ class NumberedStream:
             regardless: Whether to hand out all there is, as nothing will be confirmed any more.
         """
         handed_out: list[tuple[int, Body]] = []
-        if not self.has_waiting:
+        if self._on_the_way_count >= len(self._kept):  # as mostly, and asked for each frame that comes or goes
             return handed_out
         for body in islice(self._kept, self._on_the_way_count, None):
             if not (regardless or self._has_room()):

@@ -340,21 +340,18 @@ class _Shape:
         self.names = [field.name for field in fields(cls)]
         self._fields = [(name, _taken_as_is(hints[name]), _checker(hints[name])) for name in self.names]
         self.is_scalar = all(taken for _, taken, _ in self._fields)  # every field is of an exact type, and of no other
-        self._nested = [_shape_within(hints[name]) for name in self.names]
-        # Most messages have nothing nested in them; of one field alone this would not make a tuple.
-        is_flat = len(self.names) > 1 and not any(self._nested)
-        self._get_all = operator.attrgetter(*self.names) if is_flat else None
+        nested = [_shape_within(hints[name]) for name in self.names]
+        self._nested = [(place, shape) for place, shape in enumerate(nested) if shape is not None]
+        # of one field alone, or of none, this would not make a tuple
+        self._get_all = operator.attrgetter(*self.names) if len(self.names) > 1 else None
 
     def flatten(self, value: Any) -> list[Any]:
-        if self._get_all is not None:
-            return list(self._get_all(value))
-        flat = []
-        for name, shape in zip(self.names, self._nested, strict=True):
-            item = getattr(value, name)
-            if shape is None or item is None:
-                flat.append(item)
-            else:
-                flat.append([shape.flatten(one) for one in item] if type(item) is list else shape.flatten(item))
+        get_all = self._get_all
+        flat = list(get_all(value)) if get_all is not None else [getattr(value, name) for name in self.names]
+        for place, shape in self._nested:
+            item = flat[place]
+            if item is not None:
+                flat[place] = [shape.flatten(one) for one in item] if type(item) is list else shape.flatten(item)
         return flat
 
     def build(self, items: Any) -> Any:
@@ -450,6 +447,10 @@ def decode(body: bytes | memoryview, accepted: frozenset[type], *, plain: bool =
     Raises:
         WireError: whatever else the bytes are. No other exception leaves this function.
     """
+    if not plain:
+        message = _read_simple(body, accepted)
+        if message is not None:
+            return [message]
     reader = _Reader(plain)
     decoded = []
     complete_bytes = 0  # asked after each message: of an incomplete one, msgpack counts what it has understood
@@ -476,6 +477,31 @@ def decode(body: bytes | memoryview, accepted: frozenset[type], *, plain: bool =
     except _UNPACK_ERRORS as error:
         raise WireError(f"this is not msgpack as it is used here: {error!r:.200}") from None
     return decoded
+
+
+# The types of values that no hook would have changed, and in which nothing hides.
+_SIMPLE = frozenset((str, int, float, bool, bytes, types.NoneType))
+_SIMPLE_LIMIT_BYTES = 1024 * 1024  # a larger body is rarely simple, and would mostly be unpacked twice
+
+
+def _read_simple(body: bytes | memoryview, accepted: frozenset[type]) -> Any:
+    """The message in *body* if it is one alone, of nothing but simple values and lists of them, as most are: calls that
+    tick and their answers. None for any other, whatever it is."""
+    if len(body) > _SIMPLE_LIMIT_BYTES:
+        return None
+    try:
+        items = msgpack.unpackb(body, raw=False, strict_map_key=False, **_TEXT)
+    except _UNPACK_ERRORS:
+        return None
+    number = items[0] if type(items) is list and items else None
+    if type(number) is not int or not 0 <= number < len(MESSAGES) or MESSAGES[number] not in accepted:
+        return None
+    del items[0]
+    for item in items:
+        kind = type(item)
+        if kind not in _SIMPLE and not (kind is list and _SIMPLE.issuperset(map(type, item))) and item != {}:
+            return None
+    return _SHAPES[number].build(items)
 
 
 def beginning_of(cls: type) -> bytes:
