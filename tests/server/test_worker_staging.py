@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -281,3 +282,44 @@ def test_what_nobody_has_asked_for_is_not_taken_not_even_its_content(stage: Stag
     stage.send([entry], [entry.number])
     assert not [said for said in stage.said if isinstance(said, messages.Wanted)]
     assert not stage.cache.path.exists() and stage.problems
+
+
+@pytest.mark.parametrize("call", ["pwrite", "copy_file_range", "open", "replace"])
+def test_a_full_disk_is_the_reason_why_the_set_up_fails_and_the_session_goes_on(
+    call: str, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (stage.here / "a").write_bytes(b"of before")
+    (stage.there / "a").write_bytes(b"of now")
+
+    def full(*_arguments: object, **_more: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    entries = stage.entries()
+    several = stage.pieces(entries[0])
+    with monkeypatch.context() as patch:
+        if call == "open":  # of a new file; the folder is open already
+            stage.staging._receiver(1)
+            real = os.open
+            patch.setattr(os, "open", lambda *a, **m: full() if a[1] & os.O_CREAT else real(*a, **m))
+        else:
+            patch.setattr(os, call, full)
+        if stage.offer(entries):
+            for piece in several:
+                stage.staging.take(piece)
+    for words in ("'a' could not be put down", "has no room for it (No space left on device)", "--files-dir"):
+        assert words in str(stage.staging.failure)
+    assert stage.tree() == {"a": b"of before"} and len(stage.problems or []) == 1
+    assert all(len(path.name) == 64 for path in stage.cache.path.glob("*"))
+    second = Stage(tmp_path, session="t")
+    second.go()
+    assert second.problems == [] and second.tree() == {"a": b"of now"}
+    second.staging.close()
+
+
+def test_of_many_files_that_cannot_be_put_down_some_are_named_and_the_rest_counted(stage: Stage) -> None:
+    for number in range(100):
+        (stage.there / f"{number:03}").write_text(str(number))
+    stage.quota.limit(count=30)
+    stage.go()
+    assert len(stage.tree()) == 30 and len(stage.problems or []) == 21
+    assert "'030'" in (stage.problems or [])[0] and (stage.problems or [])[-1].startswith("50 more were not taken")

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from scenario_execution_keys.permissions import Permissions
 from scenario_execution_keys.store import KeyStore
-from tests.support.servers import BIN, BRISK, CURVE, Identity, clean_environment, make_guest
+from tests.support.servers import BIN, BRISK, CURVE, Identity, ServerProcess, clean_environment, make_guest
 from tests.support.waiting import wait_until
 from tests.system.conftest import Run, Serve, Start
+from tests.system.test_files_by_hand import REFUSED, typed
 from tests.system.test_results_come_home import code, here, tree, whole
 
 
@@ -91,6 +92,57 @@ def test_a_full_disk_on_the_clients_side_is_an_error_that_loses_nothing(
     assert errors[1].endswith(f"run: se-remote ls {server.endpoint}")
     server.wait_for_log("results are not home and are kept")
     assert (server.kept()[0] / "output-1" / "large").stat().st_size == 4000000
+
+
+def limit_files(server: ServerProcess, size_bytes: int) -> None:
+    """The kernel refuses to let files of new sessions grow beyond that, as a full disk would."""
+    for pid in (server.pid, server.zygote_pid):
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size_bytes, resource.RLIM_INFINITY))
+
+
+def beside(tmp_path: Path, number: int) -> Path:
+    (tmp_path / f"client-{number}").mkdir()
+    return tmp_path / f"client-{number}"
+
+
+def test_a_full_disk_on_the_server_fails_the_set_up_for_that_reason_and_costs_nothing_that_was_there(
+    serve: Serve, run: Run, tmp_path: Path
+) -> None:
+    server = serve(*CURVE, *BRISK)
+    small, big = os.urandom(5000), os.urandom(4_000_000)
+    look = code(server.endpoint, update="assert len(open('big', 'rb').read() + open('small', 'rb').read()) == 4005000")
+    for number in (1, 2):
+        folder = beside(tmp_path, number)
+        (folder / "small").write_bytes(small)
+        (folder / "big").write_bytes(big)
+    limit_files(server, 1_000_000)
+    outcome = run(whole(look), "-o", str(here(tmp_path)), whole=True)
+    assert outcome.code == 1
+    for words in ("'big' could not be put down on the server: the server's disk has no room for it", "--files-dir"):
+        assert words in outcome.output
+    server.wait_idle()
+    contents = [path for path in server.state.rglob("contents/*") if path.is_file()]
+    assert small in [path.read_bytes() for path in contents] and all(len(path.name) == 64 for path in contents)
+    limit_files(server, resource.RLIM_INFINITY)
+    outcome = run(whole(look), "-o", str(here(tmp_path)), whole=True)
+    assert outcome.code == 0, outcome.output
+
+
+def test_a_full_disk_on_the_server_leaves_what_was_put_before_as_it_was_and_takes_what_fits(
+    serve: Serve, owner: Identity, tmp_path: Path
+) -> None:
+    server = serve(*CURVE, *BRISK)
+    (tmp_path / "large").write_text("of yesterday")
+    typed(owner, "put", server.endpoint, tmp_path / "large")
+    (tmp_path / "large").write_bytes(os.urandom(4_000_000))
+    (tmp_path / "small").write_text("s")
+    limit_files(server, 1_000_000)
+    sentence = typed(owner, "put", server.endpoint, tmp_path / "large", tmp_path / "small", code=REFUSED)
+    assert "'large' could not be put down on the server: the server's disk has no room for it" in sentence
+    assert "se-remote rm" in sentence
+    (place,) = {path.parent for path in server.state.rglob("files/large")}
+    assert {path.name: path.read_text() for path in place.iterdir()} == {"large": "of yesterday", "small": "s"}
+    server.wait_idle()
 
 
 def test_a_person_at_a_terminal_sees_a_bar_and_the_log_one_line(

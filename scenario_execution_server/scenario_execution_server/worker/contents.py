@@ -49,7 +49,7 @@ class Contents:
         if len(digest) != DIGEST_BYTES:
             return None
         for path in self._folders():
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # what cannot be read is sent again
                 fd = self._open_in(path, digest, go_on)
                 if fd is not None:
                     if self._cache is not None:

@@ -26,6 +26,7 @@ from scenario_execution_remote.files.receiving import BrokenTransferError, Recei
 from scenario_execution_remote.files.sending import cost_of
 from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker.folder import remove_folder
+from scenario_execution_server.worker.room import in_words
 from scenario_execution_server.worker.keeping import ABOUT, RESULTS, make_private, read_about
 
 FILES = "files"
@@ -62,6 +63,7 @@ class Depot:
         self._quota = quota
         self._pause = pause
         self._receiver: Receiver | None = None
+        self._name = ""  # of what is coming in
         self._problems: list[str] = []
         self._left_bytes: int | None = None
         self._owed = 0
@@ -157,6 +159,7 @@ class Depot:
             return
         try:
             if isinstance(piece, messages.Artifact):
+                self._name = piece.name
                 self._make_room(piece)
                 self._receiver.begin(piece)
             elif isinstance(piece, messages.Chunk):
@@ -165,7 +168,7 @@ class Depot:
                 self._receiver.finish(piece)
         except (OSError, NameRefusedError, BrokenTransferError, QuotaExceededError, DepotError) as error:
             self._receiver.drop()
-            self._problems.append(str(error))
+            self._problems.append(self._complaint(error))
             self._say(messages.Declined(number=piece.number))
         pause_s = self._quota.pause_s(cost_of(piece), time.monotonic())
         if pause_s > 0.0:
@@ -181,6 +184,12 @@ class Depot:
             self._receiver.close()
             self._receiver = None
         return self._problems
+
+    def _complaint(self, error: Exception) -> str:
+        if isinstance(error, (OSError, BrokenTransferError)):
+            why = in_words(error) if isinstance(error, OSError) else str(error)
+            return f"{ascii(self._name)} could not be put down on the server: {why}"
+        return str(error)  # it names the file
 
     def _check_may_put(self) -> None:
         if not self._terms.may_put:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from scenario_execution_server.worker.depot import Depot, DepotError
 from scenario_execution_server.worker.faults import fault_from
 from scenario_execution_server.worker.permission import NOTHING, check_may_run_something
 from scenario_execution_server.worker.places import Places
-from scenario_execution_server.worker.staging import Staging
+from scenario_execution_server.worker.room import in_words
+from scenario_execution_server.worker.staging import Staging, StagingError
 
 _RUNNING = Status.RUNNING.name
 _LAST_WORD_S = 3.0  # what has been sent is confirmed within a round trip, by a client that still listens
@@ -127,6 +129,10 @@ class Files:
                 self._sign()
             return _answer(call.call, None, "copy")
         except OSError as error:
+            if error.errno is not None:  # of the disk; actions would miss what they read, or lose what they write
+                self._staging.failure = self._staging.failure or StagingError(
+                    f"no folder on the server can stand for {call.path}: {in_words(error)}"
+                )
             return _answer(call.call, fault_from(error, "protocol"))
 
     def translated(self, call: Any) -> Any:
@@ -160,7 +166,8 @@ class Files:
         if self._depot is not None:
             self._depot.close()
         if self._is_copying and self._courier.is_all_home(within_s):
-            (self._folder / keeping.HOME).touch()
+            with suppress(OSError):  # on a full disk; then they are kept although they are home
+                (self._folder / keeping.HOME).touch()
 
     def _sign(self) -> None:
         """Write down whose results these are, for whoever finds the folder without us."""

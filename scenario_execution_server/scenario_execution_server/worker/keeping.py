@@ -103,9 +103,10 @@ def _put_aside(folder: Path) -> None:
     now = datetime.now(timezone.utc)
     unfinished = Path(shelf) / f"{UNFINISHED_PREFIX}{folder.name}"
     make_private(unfinished)
+    # First, as that needs room on the disk, and what has left the session's folder without it nobody would find.
+    write_about(unfinished, {**about, "over": now.isoformat(timespec="seconds")})
     for name, place in outputs.items():
         os.rename(place, unfinished / name)
-    write_about(unfinished, {**about, "over": now.isoformat(timespec="seconds")})
     unfinished.rename(unfinished.with_name(f"{now:%Y%m%d-%H%M%S}-{folder.name.removeprefix(FOLDER_PREFIX)}"))
 
 

@@ -18,8 +18,11 @@ from scenario_execution_remote.files.sending import cost_of
 from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker.contents import Contents
 from scenario_execution_server.worker.places import Places
+from scenario_execution_server.worker.room import in_words
 
 _ALIVE_EVERY_S = 0.5  # below any sensible setup_timeout, while contents that are here already are looked through
+
+_TOLD_COUNT = 20  # problems of one folder
 
 
 class StagingError(Exception):
@@ -134,8 +137,8 @@ class Staging:
         if fd is None:
             return False
         try:
-            receiver, artifact = self._receiver(offer.mount), _artifact(entry, offer.mount)
-            self._attempt(offer, entry.name, lambda: receiver.copy(artifact, fd, entry.digest))
+            artifact = _artifact(entry, offer.mount)
+            self._attempt(offer, entry.name, lambda: self._receiver(offer.mount).copy(artifact, fd, entry.digest))
         finally:
             os.close(fd)
         return True
@@ -147,7 +150,7 @@ class Staging:
             self._awaited.discard(offer.mount)
             if not self._offers:
                 self._contents.forget_private()
-            self._say(messages.Staged(offer=number, problems=offer.problems))
+            self._say(messages.Staged(offer=number, problems=_told(offer.problems)))
 
     def _is_within_quota(self, offer: _Offer, entry: messages.Entry) -> bool:
         try:
@@ -214,10 +217,11 @@ class Staging:
                 offer.problems.append(remark)
 
     def _fail(self, offer: _Offer, name: str, error: Exception) -> None:
-        text = str(error) if isinstance(error, NameRefusedError) else f"{ascii(name)}: {error}"
+        why = in_words(error) if isinstance(error, OSError) else str(error)
+        text = why if isinstance(error, NameRefusedError) else f"{ascii(name)}: {why}"
         offer.problems.append(f"not taken to the server: {text}")
         if isinstance(error, OSError):  # this side's disk; whatever the action reads may be missing
-            self.failure = StagingError(f"{ascii(name)} could not be put down on the server: {error}")
+            self.failure = self.failure or StagingError(f"{ascii(name)} could not be put down on the server: {why}")
         elif isinstance(error, QuotaExceededError):
             self.failure = self.failure or StagingError(f"not taken to the server: {error}")
 
@@ -227,6 +231,12 @@ class Staging:
         if now_s - self._said_alive_s >= _ALIVE_EVERY_S:
             self._said_alive_s = now_s
             self._say(messages.Alive())
+
+
+def _told(problems: list[str]) -> list[str]:
+    """As much of it as somebody reads: of a full disk, each of ten thousand files could be one."""
+    more = len(problems) - _TOLD_COUNT
+    return problems if more <= 0 else [*problems[:_TOLD_COUNT], f"{more} more were not taken to the server"]
 
 
 def _artifact(entry: messages.Entry, mount: int) -> messages.Artifact:
