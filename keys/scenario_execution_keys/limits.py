@@ -6,7 +6,7 @@
     word        means
     total=SIZE  so many bytes in one session, both ways together
     count=N     so many files in one session, both ways together
-    rate=SIZE   so many bytes a second; what is more is slowed down, not refused
+    rate=SIZE   so many bytes a second, of all sessions together; what is more is slowed down, not refused
     stored=SIZE so many bytes on the server between sessions
 
 A SIZE is a number, with k, M, G or T behind it for powers of 1000. A word that is absent says nothing.
@@ -33,8 +33,8 @@ class FileLimits:
     Attributes:
         total: Bytes in one session.
         count: Files in one session.
-        rate: Bytes a second.
-        stored: Bytes on the server between sessions.
+        rate: Bytes a second, of all sessions of a client together.
+        stored: Bytes on the server between sessions: what it has put there, what is kept for it, what it need not send.
     """
 
     total: int | None = None

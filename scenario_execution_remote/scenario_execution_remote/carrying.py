@@ -21,7 +21,7 @@ from .files.sending import Piece, cost_of
 from .protocol import messages, wire
 from .visit import Visit
 
-STALLED_S = 30.0  # without a byte: a disk on one of the sides has given up
+STALLED_S = 30.0  # without a word, also if a rate slows the worker down: a disk on one of the sides has given up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from .protocol import messages
 from .session import RemoteSession
 
 _LAST_WORD_S = 5.0  # beyond the server's own time for shutting down: for the report to travel
-_STALLED_S = 30.0  # without a byte of a file while the server is alive: its disk or ours has given up
+_STALLED_S = 30.0  # without a sign that files move while the server is alive: its disk or ours has given up
 _WATCH_EVERY_S = 0.2  # how often a wait for the end looks whether the user has lost patience
 
 
@@ -127,10 +127,12 @@ class Run:
             while not (ended.wait(_WATCH_EVERY_S) or impatience.is_shown or time.monotonic() >= deadline_s):
                 pass
         for session in sessions:
-            progress, stalls_s = None, 0.0
+            progress: Any = None
+            stalls_s = 0.0
             while not (session.files.are_home(_WATCH_EVERY_S) or session.link.is_over or impatience.is_shown):
-                if session.files.progress != progress:
-                    progress, stalls_s = session.files.progress, time.monotonic() + _STALLED_S
+                now = (session.files.progress, session.link.alive_s)
+                if now != progress:
+                    progress, stalls_s = now, time.monotonic() + _STALLED_S
                 elif time.monotonic() >= stalls_s:
                     break
 

@@ -171,7 +171,7 @@ class ServerSettings:
     )
     keep_limit_mb: int = _option(
         10_000,  # a few recordings, and no more than what the smallest disk of a lab machine can spare
-        "How much of such results is kept, of all clients together; the oldest go first.",
+        "How much of such results is kept, of all clients together; the oldest of whoever has most go first.",
         Group.FILES,
         "MB",
     )

@@ -7,18 +7,16 @@ In a thread of its own, as a folder may be large and a disk slow; the front pick
 from __future__ import annotations
 
 import collections
-import contextlib
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
-from scenario_execution_server.retention import Kept, Retention
+from scenario_execution_server.retention import Results, Retention
 from scenario_execution_server.storage import Storage, size_of
 from scenario_execution_server.worker.folder import remove_folder
-from scenario_execution_server.worker.keeping import read_about
+from scenario_execution_server.worker.keeping import ended_s, read_about
 
 _LOOK_EVERY_S = 30.0  # nothing of it is urgent but what a session has just left, of which the front tells
 
@@ -30,12 +28,13 @@ class News:
     Attributes:
         what: Which of these.
         kept: The results; None for trouble of another kind.
-        why: Why they were removed: ``expired`` or ``limit``; or what the trouble is.
+        why: Why they were removed: ``expired``, ``stored`` (the client may not leave more) or ``limit``; or what the
+            trouble is.
         until_s: How long those that were found are kept, in seconds since 1970.
     """
 
     what: str
-    kept: Kept | None
+    kept: Results | None
     why: str = ""
     until_s: float = 0.0
 
@@ -53,7 +52,7 @@ class Keeper:
         self._storage = storage
         self._retention = retention
         self._clock = clock
-        self._kept: dict[Path, Kept] = {}
+        self._kept: dict[Path, Results] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._is_closed = False
@@ -66,7 +65,7 @@ class Keeper:
         """A session is over: look now."""
         self._wake.set()
 
-    def kept(self) -> list[tuple[Kept, float]]:
+    def kept(self) -> list[tuple[Results, float]]:
         """What is kept, oldest first, and until when, in seconds since 1970."""
         with self._lock:
             found = sorted(self._kept.values(), key=lambda kept: kept.since_s)
@@ -120,17 +119,15 @@ class Keeper:
             self._news.append(News(what="trouble", kept=None, why=problem))
 
 
-def _described(path: Path) -> Kept | None:
+def _described(path: Path) -> Results | None:
     """The results in *path*; None if they are gone."""
-    about = read_about(path)
+    about = read_about(path) or {}
     try:
-        since_s = path.stat().st_mtime
+        since_s = ended_s(path, about)
     except OSError:  # another server has removed them
         return None
-    about = about or {}
-    with contextlib.suppress(ValueError, OverflowError):
-        since_s = datetime.fromisoformat(str(about.get("over"))).timestamp()
-    return Kept(
+    limit = about.get("limit_bytes")
+    return Results(
         path=path, client=str(about.get("client", ""))[:100], session=str(about.get("session", ""))[:8],
-        since_s=since_s, size_bytes=size_of(path),
+        since_s=since_s, size_bytes=size_of(path), owner_limit_bytes=limit if isinstance(limit, int) else None,
     )  # fmt: skip

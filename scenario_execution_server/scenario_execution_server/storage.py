@@ -25,7 +25,8 @@ from pathlib import Path
 from platformdirs import user_state_path
 
 from scenario_execution_server.errors import FilesDirError
-from scenario_execution_server.worker.keeping import ABOUT, FOLDER_PREFIX, RESULTS, hold, make_private, retire
+from scenario_execution_server.worker.keeping import ABOUT, FOLDER_PREFIX, hold, make_private, retire
+from scenario_execution_server.worker.stock import RESULTS
 
 _LIVE_PREFIX = "server-"
 _CLIENTS = "clients"

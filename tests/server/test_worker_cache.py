@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from scenario_execution_remote.protocol import messages
-from scenario_execution_server.worker.cache import Cache, Kept, to_remove
+from scenario_execution_server.worker.cache import Cache
 
 DAY_S = 86_400.0
 
@@ -23,10 +24,6 @@ def terms(
     )  # fmt: skip
 
 
-def kept(name: str, used_s: float, size_bytes: int = 10) -> Kept:
-    return Kept(path=Path(name), used_s=used_s, size_bytes=size_bytes)
-
-
 def put(folder: Path, name: str, used_s: float, size_bytes: int = 8192) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
@@ -35,19 +32,13 @@ def put(folder: Path, name: str, used_s: float, size_bytes: int = 8192) -> Path:
     return path
 
 
-def test_what_nobody_has_used_for_so_long_goes() -> None:
-    found = [kept("old", 0.0), kept("new", 2 * DAY_S)]
-    assert [one.path.name for one in to_remove(found, 2.5 * DAY_S, DAY_S, 1000)] == ["old"]
-
-
-def test_what_was_not_used_for_the_longest_goes_until_the_rest_is_within_the_limit() -> None:
-    found = [kept("a", 3.0), kept("b", 1.0), kept("c", 2.0)]
-    assert [one.path.name for one in to_remove(found, 4.0, DAY_S, 10)] == ["b", "c"]
-
-
-def test_what_came_in_half_goes_after_an_hour() -> None:
-    found = [kept(".scenario-remote-1", 0.0), kept(".scenario-remote-2", 7000.0), kept("whole", 0.0)]
-    assert [one.path.name for one in to_remove(found, 7200.0, DAY_S, 1000)] == [".scenario-remote-1"]
+def test_what_came_in_half_goes_after_an_hour(tmp_path: Path) -> None:
+    now_s = time.time()
+    half = put(tmp_path / "a" / "contents", ".scenario-remote-1", now_s - 7200.0)
+    coming = put(tmp_path / "a" / "contents", ".scenario-remote-2", now_s - 60.0)
+    whole = put(tmp_path / "a" / "contents", "whole", now_s - 7200.0)
+    assert Cache(tmp_path, "a", terms(age_s=DAY_S)).has_room_for(1)
+    assert (half.exists(), coming.exists(), whole.exists()) == (False, True, True)
 
 
 def test_room_is_made_among_the_contents_of_all_clients(tmp_path: Path) -> None:
@@ -84,3 +75,12 @@ def test_what_one_client_may_have_makes_room_among_its_own_contents_alone(tmp_pa
 
 def test_a_size_below_nothing_makes_no_room(tmp_path: Path) -> None:
     assert not Cache(tmp_path, "a", terms()).has_room_for(-1)
+
+
+def test_what_the_client_has_put_there_or_lost_leaves_the_less_for_what_may_be_had_again(tmp_path: Path) -> None:
+    put(tmp_path / "a" / "files", "map", 1e9, 6000)
+    put(tmp_path / "a" / "results" / "1", "x", 1e9, 10_000)
+    old = put(tmp_path / "a" / "contents", "old", 1e9, 20_000)
+    cache = Cache(tmp_path, "a", terms(age_s=1e12, stored_bytes=40_000))
+    assert not cache.has_room_for(17_000)  # of 40,000 are left 19,904, with a folder, and four fifths of it are filled
+    assert cache.has_room_for(15_000) and not old.exists()

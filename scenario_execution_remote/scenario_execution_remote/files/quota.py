@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 _BURST_S = 1.0  # of the rate may pass at once: a result of a few kilobytes shall not wait
 
 
@@ -18,6 +21,25 @@ def amount(size_bytes: int | float) -> str:
     return f"{size_bytes:.0f} bytes"
 
 
+class Meter(Protocol):
+    """Until when, on the clock of :meth:`Quota.pause_s`, what has passed is paid for."""
+
+    def advance(self, step: Callable[[float], float]) -> float:
+        """Replace it by what *step* makes of it, and return that; of all who share it, one at a time."""
+
+
+class OwnMeter:
+    """Of one session alone."""
+
+    def __init__(self) -> None:
+        self._until_s = float("-inf")
+
+    def advance(self, step: Callable[[float], float]) -> float:
+        """See :class:`Meter`."""
+        self._until_s = step(self._until_s)
+        return self._until_s
+
+
 class Quota:
     """One session's, both ways together; without limits until :meth:`limit` sets some."""
 
@@ -28,7 +50,7 @@ class Quota:
         self._mend = ""
         self._used_bytes = 0
         self._used_count = 0
-        self._paid_until_s = float("-inf")
+        self._meter: Meter = OwnMeter()
 
     def limit(
         self,
@@ -37,6 +59,7 @@ class Quota:
         count: int | None = None,
         rate_bytes_s: int | None = None,
         mend: str = "",
+        meter: Meter | None = None,
     ) -> None:
         """From now on, these count, for what was carried before as well.
 
@@ -45,11 +68,13 @@ class Quota:
             count: Of files; None for any number.
             rate_bytes_s: How fast; None for as fast as it goes.
             mend: What to do about it, as the end of a sentence.
+            meter: Of all who share the rate; None if nobody else does.
         """
         self._total_bytes = total_bytes
         self._count = count
         self._rate_bytes_s = rate_bytes_s
         self._mend = mend
+        self._meter = meter or self._meter
 
     def add(self, name: str, size_bytes: int) -> None:
         """A file is about to be carried.
@@ -77,10 +102,11 @@ class Quota:
 
     def pause_s(self, size_bytes: int, now_s: float) -> float:
         """Bytes are about to be carried: how long to wait before, in seconds."""
-        if self._rate_bytes_s is None:
+        rate = self._rate_bytes_s
+        if rate is None:
             return 0.0
-        self._paid_until_s = max(self._paid_until_s, now_s - _BURST_S) + size_bytes / self._rate_bytes_s
-        return max(0.0, self._paid_until_s - now_s)
+        until_s = self._meter.advance(lambda paid_s: max(paid_s, now_s - _BURST_S) + size_bytes / rate)
+        return max(0.0, until_s - now_s)
 
     def _check_total(self, name: str, size_bytes: int) -> None:
         if self._total_bytes is not None and self._used_bytes + size_bytes > self._total_bytes:

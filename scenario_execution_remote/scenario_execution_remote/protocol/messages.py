@@ -422,8 +422,8 @@ class FileTerms:
         may_put: Whether the client may put files of its own there.
         total_bytes: What the session may carry, both ways together; nil for any amount, as in all that follow.
         count: How many files, likewise.
-        rate_bytes_s: How fast.
-        stored_bytes: What may lie in the folder, but for what is kept.
+        rate_bytes_s: How fast, all sessions of the client together.
+        stored_bytes: What may lie in the folder.
         mend: What to do if that is not enough, as the end of a sentence.
         cache_limit_bytes: How much of what clients have sent is kept for their next sessions, of all together.
         cache_age_s: How long what is not used is kept.

@@ -16,6 +16,7 @@ from scenario_execution_remote.files.quota import Quota, QuotaExceededError
 from scenario_execution_remote.files.sending import digest_of, is_settled, nothing
 from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker.conversation import Conversation, ConversationOver
+from scenario_execution_server.worker.pauses import audible_pause
 
 # A file system notes the time of a change to one tick of the kernel, 10 ms at most: what has changed so shortly before
 # it was looked at may change again and look the same.
@@ -64,7 +65,7 @@ class Courier:
         self._thread: threading.Thread | None = None
         self._is_incomplete = False  # something could not be read
         self._is_over_quota = False
-        self._outlet = Outlet(conversation.say_all, conversation.wait_for, quota, conversation.pause)
+        self._outlet = Outlet(conversation.say_all, conversation.wait_for, quota, audible_pause(conversation))
         conversation.divert({messages.Taken: self._outlet.taken, messages.Declined: self._outlet.declined})
 
     @property

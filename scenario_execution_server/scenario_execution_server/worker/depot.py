@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,10 @@ from scenario_execution_remote.files.receiving import BrokenTransferError, Recei
 from scenario_execution_remote.files.sending import cost_of
 from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker.folder import remove_folder
+from scenario_execution_server.worker.keeping import ABOUT, ended_s, make_private, read_about
 from scenario_execution_server.worker.room import in_words
-from scenario_execution_server.worker.keeping import ABOUT, RESULTS, make_private, read_about
+from scenario_execution_server.worker.stock import FILES, RESULTS, held_bytes, weight, weight_of
 
-FILES = "files"
 LISTED_COUNT = 10_000  # entries of one listing: a megabyte, which is what a person may still look through
 
 
@@ -66,6 +66,7 @@ class Depot:
         self._name = ""  # of what is coming in
         self._problems: list[str] = []
         self._left_bytes: int | None = None
+        self._taken_bytes = 0  # of that, by what is coming in
         self._owed = 0
 
     # -- from here ---------------------------------------------------------------------------------
@@ -86,7 +87,7 @@ class Depot:
         with _opened(self._base) as folder:
             for result in _folders_in(self._base / RESULTS):
                 found = [look for _, look in folder.walk([], below=f"{RESULTS}/{result.name}")]
-                since_s = _since_s(result)
+                since_s = ended_s(result, read_about(result))
                 size_bytes = sum(look.size_bytes for look in found if look.is_file)
                 until_s = since_s + self._terms.keep_s
                 rows.append([f"{RESULTS}/{result.name}/", "result", size_bytes, since_s, until_s])
@@ -141,9 +142,7 @@ class Depot:
         place = self._base / FILES
         make_private(place)
         if self._terms.stored_bytes is not None:
-            with _opened(place) as folder:
-                held = sum(look.size_bytes for _, look in folder.walk([]) if look.is_file)
-            self._left_bytes = self._terms.stored_bytes - held
+            self._left_bytes = self._terms.stored_bytes - held_bytes(self._base)
         self._receiver = Receiver(place, "client", SoleWriter())
         self._problems = []
         return str(place)
@@ -166,8 +165,10 @@ class Depot:
                 self._receiver.add(piece)
             else:
                 self._receiver.finish(piece)
+                self._taken_bytes = 0
         except (OSError, NameRefusedError, BrokenTransferError, QuotaExceededError, DepotError) as error:
             self._receiver.drop()
+            self._give_back()
             self._problems.append(self._complaint(error))
             self._say(messages.Declined(number=piece.number))
         pause_s = self._quota.pause_s(cost_of(piece), time.monotonic())
@@ -196,18 +197,31 @@ class Depot:
             raise DepotError(f"the client {self._terms.client} may only look; {self._terms.mend}")
 
     def _make_room(self, piece: messages.Artifact) -> None:
-        if piece.kind != "file":
-            return
-        self._quota.add(piece.name, piece.size_bytes)
+        if piece.kind == "file":
+            self._quota.add(piece.name, piece.size_bytes)
         if self._left_bytes is None:
             return
-        if not 0 <= piece.size_bytes <= self._left_bytes:
+        more = weight(piece.size_bytes) - self._replaced_bytes(piece.name)
+        if more > max(0, self._left_bytes):
             left, limit = amount(max(0, self._left_bytes)), amount(self._terms.stored_bytes or 0)
             raise DepotError(
-                f"{ascii(piece.name)} has {amount(piece.size_bytes)}, and {left} are left of the {limit} that this "
-                f"client may leave here; remove something with `se-remote rm`, or {self._terms.mend}"
+                f"{ascii(piece.name)} has {amount(piece.size_bytes)}, and {left} are left of the {limit} that may lie "
+                f"here for this client; remove something with `se-remote rm`, or {self._terms.mend}"
             )
-        self._left_bytes -= piece.size_bytes
+        self._taken_bytes = more
+        self._left_bytes -= more
+
+    def _replaced_bytes(self, name: str) -> int:
+        """What counts now of what will be overwritten."""
+        with suppress(FileNotFoundError), _opened(self._base / FILES) as folder, folder.parent_of(name) as place:
+            return weight_of(os.stat(place[1], dir_fd=place[0], follow_symlinks=False))
+        return 0
+
+    def _give_back(self) -> None:
+        """What was coming in is not there."""
+        if self._left_bytes is not None:
+            self._left_bytes += self._taken_bytes
+        self._taken_bytes = 0
 
     def _below(self, path: str) -> list[tuple[str, Look]]:
         """What *path* is, and what is in it; names from the client's folder on."""
@@ -241,14 +255,6 @@ class _opened:
 def _folders_in(path: Path) -> Iterator[Path]:
     if path.is_dir():
         yield from (one for one in sorted(path.iterdir()) if not one.name.startswith(".") and (one / ABOUT).is_file())
-
-
-def _since_s(result: Path) -> float:
-    about = read_about(result) or {}
-    try:
-        return datetime.fromisoformat(str(about.get("over"))).timestamp()
-    except (ValueError, OverflowError):
-        return os.stat(result).st_mtime
 
 
 def _row(name: str, look: Look) -> list[Any]:

@@ -20,10 +20,13 @@ from scenario_execution_server.worker.conversation import Conversation
 from scenario_execution_server.worker.courier import Courier
 from scenario_execution_server.worker.depot import Depot, DepotError
 from scenario_execution_server.worker.faults import fault_from
+from scenario_execution_server.worker.meter import SharedMeter
+from scenario_execution_server.worker.pauses import audible_pause
 from scenario_execution_server.worker.permission import NOTHING, check_may_run_something
 from scenario_execution_server.worker.places import Places
 from scenario_execution_server.worker.room import in_words
 from scenario_execution_server.worker.staging import Staging, StagingError
+from scenario_execution_server.worker.stock import RESULTS
 
 _RUNNING = Status.RUNNING.name
 _LAST_WORD_S = 3.0  # what has been sent is confirmed within a round trip, by a client that still listens
@@ -39,16 +42,18 @@ class Files:
 
     def __init__(self, conversation: Conversation, folder: Path) -> None:
         self._conversation = conversation
+        self._pause = audible_pause(conversation)
         self._places = Places(folder)
         self._quota = Quota()
         self._contents = Contents(folder / "contents")
-        self._staging = Staging(conversation.say, self._places, self._contents, self._quota, conversation.pause)
+        self._staging = Staging(conversation.say, self._places, self._contents, self._quota, self._pause)
         self._courier = Courier(conversation, self._quota)
         conversation.translate(self._places.translated, self._places.told)
         self._is_copying = False
         self._folder = folder
         self._stands_for: dict[str, str] = {}
         self._terms: messages.FileTerms | None = None
+        self._meter: SharedMeter | None = None
         self.permit = NOTHING  # what the client may run, as the front said last: whoever may run nothing has no files
         self._depot: Depot | None = None
         self._waiting: deque[Any] = deque()  # calls that may need the inputs which are on their way
@@ -89,11 +94,14 @@ class Files:
 
     def _agree(self, terms: messages.FileTerms) -> None:
         self._terms = terms
-        self._depot = Depot(terms, self._courier.outlet, self._conversation.say, self._quota, self._conversation.pause)
-        self._quota.limit(
-            total_bytes=terms.total_bytes, count=terms.count, rate_bytes_s=terms.rate_bytes_s, mend=terms.mend
-        )
         folder = Path(terms.folder)
+        if terms.rate_bytes_s is not None and self._meter is None:
+            self._meter = SharedMeter(folder)
+        self._depot = Depot(terms, self._courier.outlet, self._conversation.say, self._quota, self._pause)
+        self._quota.limit(
+            total_bytes=terms.total_bytes, count=terms.count, rate_bytes_s=terms.rate_bytes_s, mend=terms.mend,
+            meter=self._meter,
+        )  # fmt: skip
         self._contents.use(Cache(folder.parent, folder.name, terms))
 
     def _carry(self, call: messages.ByHand) -> messages.Result | messages.Listing:
@@ -176,7 +184,7 @@ class Files:
                 self._folder,
                 {
                     "client": self._terms.client, "session": self._terms.session, "stands_for": self._stands_for,
-                    "shelf": f"{self._terms.folder}/{keeping.RESULTS}",
+                    "shelf": f"{self._terms.folder}/{RESULTS}", "limit_bytes": self._terms.stored_bytes,
                 },
             )  # fmt: skip
 

@@ -18,7 +18,6 @@ from typing import Any
 
 from scenario_execution_server.worker.folder import remove_folder
 
-RESULTS = "results"  # in the folder of a client: what was not home
 ABOUT = "about.json"  # whose the folder is, and what stands for what in it
 HOME = "home"  # everything in it is
 FOLDER_PREFIX = "session-"  # of the folders of sessions; what follows is unique
@@ -66,6 +65,19 @@ def read_about(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return about if isinstance(about, dict) else None
+
+
+def ended_s(folder: Path, about: dict[str, Any] | None) -> float:
+    """When the session was over whose results lie in *folder*, about which this was said; in seconds since 1970.
+
+    Raises:
+        OSError: the folder is gone.
+    """
+    changed_s = folder.stat().st_mtime
+    try:
+        return datetime.fromisoformat(str((about or {}).get("over"))).timestamp()
+    except (ValueError, OverflowError):
+        return changed_s
 
 
 def make_private(folder: Path) -> None:

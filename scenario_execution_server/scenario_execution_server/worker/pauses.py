@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pauses that a limited rate asks for, during which the client hears that this is no standstill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from scenario_execution_remote.protocol import messages
+from scenario_execution_server.worker.conversation import Conversation
+
+_SAID_EVERY_S = 5.0  # a client gives up after 30 s without a word
+
+
+def audible_pause(conversation: Conversation) -> Callable[[float], None]:
+    """A function that lets so many seconds pass, from any thread; raises ConversationOver when the front hangs up."""
+
+    def pause(seconds: float) -> None:
+        while seconds > _SAID_EVERY_S:
+            conversation.pause(_SAID_EVERY_S)
+            conversation.say(messages.Alive())
+            seconds -= _SAID_EVERY_S
+        conversation.pause(seconds)
+
+    return pause

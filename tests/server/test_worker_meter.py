@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions of one key share its rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scenario_execution_remote.files.quota import Quota
+from scenario_execution_server.worker.meter import NAME, SharedMeter
+
+
+def session(folder: Path, meters: list[SharedMeter]) -> Quota:
+    quota = Quota()
+    meters.append(SharedMeter(folder))
+    quota.limit(rate_bytes_s=1000, meter=meters[-1])
+    return quota
+
+
+@pytest.fixture
+def meters() -> Iterator[list[SharedMeter]]:
+    opened: list[SharedMeter] = []
+    yield opened
+    for meter in opened:
+        meter.close()
+
+
+def test_what_one_session_has_carried_another_waits_for(tmp_path: Path, meters: list[SharedMeter]) -> None:
+    one, other = session(tmp_path / "a", meters), session(tmp_path / "a", meters)
+    assert one.pause_s(3000, 100.0) == 2.0  # a second's worth is free
+    assert other.pause_s(1000, 100.0) == 3.0
+    assert one.pause_s(1000, 104.0) == 0.0
+
+
+def test_other_keys_are_not_held_up(tmp_path: Path, meters: list[SharedMeter]) -> None:
+    one, other = session(tmp_path / "a", meters), session(tmp_path / "b", meters)
+    assert one.pause_s(3000, 100.0) == other.pause_s(3000, 100.0) == 2.0
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"another boot, of 36 characters in all" + b"x" * 8])
+def test_what_another_boot_or_nobody_has_written_counts_for_nothing(
+    content: bytes, tmp_path: Path, meters: list[SharedMeter]
+) -> None:
+    (tmp_path / NAME).write_bytes(content)
+    assert session(tmp_path, meters).pause_s(1000, 100.0) == 0.0
+
+
+def test_where_nothing_can_be_written_a_session_keeps_to_the_rate_alone(
+    tmp_path: Path, meters: list[SharedMeter]
+) -> None:
+    (tmp_path / "a").write_text("no folder")
+    quota = session(tmp_path / "a", meters)
+    assert [quota.pause_s(1000, 100.0) for _ in range(3)] == [0.0, 1.0, 2.0]
