@@ -14,6 +14,7 @@ import pytest
 from scenario_execution_remote.files.folder import Folder
 from scenario_execution_remote.files.ledger import Ledger
 from scenario_execution_remote.files.names import NameRefusedError
+from scenario_execution_remote.files.parts import make_part
 from scenario_execution_remote.files.receiving import BrokenTransferError, Receiver
 from scenario_execution_remote.files.sending import Piece, pieces
 from scenario_execution_remote.protocol import messages
@@ -182,3 +183,24 @@ def test_what_two_servers_send_under_one_name_is_kept_under_two(there: Path, her
         assert (remark is None) is (content == "1")
         receiver.close()
     assert {name: (here / name).read_text() for name in names(here)} == {"x": "1", "x~two-2": "2", "x~two-2-2": "3"}
+
+
+def test_what_a_killed_receiver_has_left_is_removed_wherever_the_next_one_writes(
+    there: Path, here: Path, receiver: Receiver
+) -> None:
+    (there / "sub").mkdir()
+    for name in ("x", "sub/y"):
+        (there / name).write_text(name)
+    for folder in (here, here / "sub"):
+        folder.mkdir(exist_ok=True)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        part, _ = make_part(fd)
+        os.close(part)
+        os.close(fd)
+    other = Receiver(here, "other", Ledger())
+    give(other, sent(there, "x")[:1])  # alive, and not complete
+    give(receiver, sent(there, "x") + sent(there, "sub/y"))
+    (part_of_other,) = [name for name in names(here) if name.startswith(".")]
+    assert names(here) == [part_of_other, "sub", "sub/y", "x"]
+    other.close()
+    assert names(here) == ["sub", "sub/y", "x"]

@@ -18,7 +18,7 @@ from tests.support.proxy import Proxy
 from tests.support.scenarios import ScenarioProcess
 from tests.support.servers import BRISK, CURVE, Identity, ServerProcess
 from tests.support.waiting import wait_until
-from tests.system.conftest import Serve, Start
+from tests.system.conftest import Run, Serve, Start
 from tests.system.test_files_by_hand import listed, typed
 from tests.system.test_results_come_home import code, here, whole
 
@@ -60,7 +60,7 @@ def is_what_was_written(folder: Path) -> bool:
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("part", ["client", "worker", "shepherd"])
 def test_what_is_killed_at_any_point_loses_nothing_and_all_can_be_fetched(
-    part: str, seed: int, serve: Serve, start: Start, owner: Identity, tmp_path: Path
+    part: str, seed: int, serve: Serve, start: Start, run: Run, owner: Identity, tmp_path: Path
 ) -> None:
     server = serve(*CURVE, *BRISK, *SLOW)
     client = start(whole(code(server.endpoint, update=WRITES)), "-o", str(here(tmp_path)), whole=True)
@@ -75,6 +75,12 @@ def test_what_is_killed_at_any_point_loses_nothing_and_all_can_be_fetched(
     server.wait_for_log("results are not home and are kept", within_s=30.0)
     server.wait_idle()
     (name,) = listed(owner, server)
+    if part == "client":  # which could not take away what was not complete: the next one does
+        assert _unfinished(here(tmp_path))
+        small = code(server.endpoint, update="(out / 'small').touch()")
+        outcome = run(whole(small), "-o", str(here(tmp_path)), whole=True)
+        assert outcome.code == 0, outcome.output
+    assert not _unfinished(here(tmp_path))
     typed(owner, "get", server.endpoint, name + "output-1", tmp_path / "fetched")
     assert is_what_was_written(tmp_path / "fetched" / "output-1")
 

@@ -14,6 +14,7 @@ from scenario_execution_remote.files.folder import Folder, Look
 from scenario_execution_remote.files.ledger import Ledger
 from scenario_execution_remote.files.names import OWN_PREFIX, NameRefusedError, beside, checked_link
 from scenario_execution_remote.files.pace import CHUNK_BYTES
+from scenario_execution_remote.files.parts import clear_parts, make_part
 from scenario_execution_remote.files.sending import Digest, digest_of, extents
 from scenario_execution_remote.protocol import messages
 
@@ -49,6 +50,7 @@ class Receiver:
         self._ledger = ledger
         self._aliases: dict[str, str] = {}  # name there -> name here, where they differ
         self._unfinished: _Unfinished | None = None
+        self._cleared: set[str] = set()  # folders in which nothing is left of killed processes
         self._clock_ns = self._own_clock_ns()
 
     def close(self) -> None:
@@ -171,10 +173,12 @@ class Receiver:
     def _begin_file(self, artifact: messages.Artifact) -> None:
         if not 0 <= artifact.size_bytes <= _LARGEST or not -_LARGEST <= artifact.mtime_ns <= _LARGEST:
             raise BrokenTransferError("a file has a size or a time that no file has")
-        own_name = f"{OWN_PREFIX}{secrets.token_hex(8)}"
-        with self._folder.parent_of(artifact.name, make=True) as (parent, _):
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            fd = os.open(own_name, flags, 0o600, dir_fd=parent)
+        with self._folder.parent_of(artifact.name, make=True) as (parent, last):
+            above = artifact.name[: -len(last)]
+            if above not in self._cleared:
+                self._cleared.add(above)
+                clear_parts(parent)
+            fd, own_name = make_part(parent)
         self._unfinished = _Unfinished(artifact, Digest(), fd, own_name)
 
     def _make_folder(self, name: str) -> None:
