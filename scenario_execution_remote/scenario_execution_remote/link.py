@@ -17,7 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import zmq
 
@@ -37,8 +37,10 @@ from .transport import Connection, LinkChange, connect
 
 _PROGRAM = "scenario_execution"
 # While a file is on its way home, the result of the action that wrote it waits for it.
-_SIGNS_OF_LIFE = (messages.Alive, messages.Artifact, messages.Chunk)
-_READ, _NOBLOCK = int(zmq.POLLIN), int(zmq.NOBLOCK)  # plain numbers: an enum's arithmetic costs more than the call
+_SIGNS_OF_LIFE: frozenset[type] = frozenset((messages.Alive, messages.Artifact, messages.Chunk))
+_OF_FILES: frozenset[type] = frozenset(get_args(messages.FromFiles))
+# plain numbers: an enum's arithmetic costs more than the call
+_READ, _EVENTS, _NOBLOCK = int(zmq.POLLIN), int(zmq.EVENTS), int(zmq.NOBLOCK)
 _TURN_MESSAGES = 64  # taken by the link's thread before others have their turn
 _ALONG_S = 0.001  # for what has come already when something is sent; the rest is the thread's
 _CLOSE_LINGER_S = 1.0  # for the last frame, a BYE, to leave this machine after the link is closed
@@ -157,7 +159,8 @@ class Link:
                 for one in made:
                     one.finish(None, self.failure)
                 return made[-1]
-            self._pending.update((one.call.call, one) for one in made)
+            for one in made:
+                self._pending[one.call.call] = one
             self._outbox.append(body)
         self._speak()
         return made[-1]
@@ -279,8 +282,9 @@ class Link:
                     machine.end()
                 else:
                     machine.send(body)
-            self._transmit(connection)
-            if not int(socket.getsockopt(zmq.EVENTS)) & _READ:
+            if machine.outgoing:
+                self._transmit(connection)
+            if not int(socket.getsockopt(_EVENTS)) & _READ:
                 return False
             if is_enough():
                 self._wake()
@@ -427,14 +431,16 @@ class Link:
         return False
 
     def _deliver(self, body: bytes | memoryview) -> None:
-        arrived = wire.decode(body, wire.FROM_WORKER)
-        if any(isinstance(message, _SIGNS_OF_LIFE) for message in arrived):
-            self.alive_s = time.monotonic()
-        if self._files is not None:
-            for message in arrived:
-                if isinstance(message, messages.FromFiles):
-                    self._files(message)
-        self._inbox.put([message for message in arrived if not isinstance(message, messages.FromFiles)])
+        arrived = []
+        for message in wire.decode(body, wire.FROM_WORKER):
+            kind = type(message)
+            if kind in _SIGNS_OF_LIFE:
+                self.alive_s = time.monotonic()
+            if kind not in _OF_FILES:
+                arrived.append(message)
+            elif self._files is not None:
+                self._files(message)
+        self._inbox.put(arrived)
 
     def _finish(self, answer: messages.Result | messages.Ticked) -> None:
         with self._lock:

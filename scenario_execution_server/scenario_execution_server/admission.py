@@ -35,6 +35,7 @@ ZAP_DOMAINS: Mapping[DoorKind, str] = {kind: f"scenario-execution.{kind.value}" 
 _MECHANISMS = {DoorKind.TCP_CURVE: "CURVE", DoorKind.TCP_NULL: "NULL", DoorKind.UNIX: "NULL"}
 _NO_TIME = datetime.min.replace(tzinfo=timezone.utc)  # where the time decides nothing
 _KINDS = {domain: kind for kind, domain in ZAP_DOMAINS.items()}
+_LASTING_KEPT = 10_000  # keys and the addresses they came from; more than a server has sessions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +109,7 @@ class Admission:
         self._exposed = exposed
         self._clock = clock
         self._command = command
+        self._lasting: dict[tuple[str, str], Permit] = {}  # by key and address; asked for several times a second
 
     def knows(self, z85: str) -> bool:
         """Whether the key is enrolled."""
@@ -121,6 +123,9 @@ class Admission:
         """
         if peer.key is None:
             return Permit(client=peer.name, actions=["*"], mend="")
+        found = self._lasting.get((peer.key, peer.address))
+        if found is not None:
+            return found
         current = self._admit_key(peer.key, peer.address)
         words = ["se-server", "permit", current.name]
         if current.permissions.observe:
@@ -128,7 +133,12 @@ class Admission:
         for glob in current.permissions.globs:
             words += ["--allow", glob]
         mend = f"{self._command(shlex.join(words))} --allow"
-        return Permit(client=current.name, actions=list(current.permissions.globs), mend=mend)
+        permit = Permit(client=current.name, actions=list(current.permissions.globs), mend=mend)
+        if current.permissions.until is None:
+            if len(self._lasting) >= _LASTING_KEPT:
+                self._lasting.clear()
+            self._lasting[(peer.key, peer.address)] = permit
+        return permit
 
     def admits(self, peer: Peer) -> bool:
         """Whether a peer that was admitted earlier, perhaps by another answer book, may go on."""

@@ -11,8 +11,10 @@ import logging
 import math
 import platform
 import secrets
+import select
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Protocol
@@ -43,7 +45,8 @@ from scenario_execution_server.watch import Watch
 from scenario_execution_server.worker.channel import ChannelError, FrontChannel
 from scenario_execution_server.worker.origin import Origin, marked
 
-_READ, _WRITE = int(zmq.POLLIN), int(zmq.POLLOUT)  # plain numbers: the enum's arithmetic would be a tenth of a turn
+_HAS_MESSAGE, _EVENTS = int(zmq.POLLIN), int(zmq.EVENTS)  # plain numbers: an enum's arithmetic costs more than the call
+_READ, _WRITE = select.EPOLLIN, select.EPOLLOUT
 _NOBLOCK = int(zmq.NOBLOCK)
 _MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 _TURN_MESSAGES = 64  # messages taken from one door before the others have their turn
@@ -132,7 +135,7 @@ class Front:
         self._watch = watch or Watch()
         self._watch.look_at(self._sessions)
         self._files = files
-        self._poller = zmq.Poller()
+        self._poller = select.epoll()  # whose price does not grow with the sessions, as that of zmq.Poller does
         self._workers: dict[int, FrontSession] = {}  # by the descriptor that is polled
         self._behind: dict[int, FrontSession] = {}  # their workers have said more than could be dealt with in one turn
         self._launcher_fds: set[int] = set()
@@ -159,25 +162,23 @@ class Front:
         Raises:
             AuthenticatorDeadError: nobody can be authenticated any more; every session has been told to end.
         """
-        for listener in self._doors.listeners:
-            self._poller.register(listener.socket, zmq.POLLIN)
-        self._poller.register(self._signals_fd, zmq.POLLIN)
+        doors = frozenset(listener.socket.getsockopt(zmq.FD) for listener in self._doors.listeners)
         watched = self._watch.fileno()
-        if watched is not None:
-            self._poller.register(watched, zmq.POLLIN)
-        doors = {listener.socket: listener for listener in self._doors.listeners}
+        for fd in (*doors, self._signals_fd, *(() if watched is None else (watched,))):
+            self._poller.register(fd, _READ)
         while not self._is_done():
             self._watch_launcher()
-            wait_s = 0.0 if self._behind else max(0.0, self._next_chores_s - time.monotonic())
-            for ready, events in self._poller.poll(int(wait_s * 1000) + 1):
-                if ready in doors:
-                    self._serve_door(doors[ready])
+            is_behind = self._serve_doors() or bool(self._behind)
+            wait_s = 0.0 if is_behind else max(0.0, self._next_chores_s - time.monotonic())
+            for ready, events in self._poller.poll(wait_s):
+                if ready in self._workers:
+                    self._serve_worker(self._workers[ready], events)
+                elif ready in doors:
+                    pass  # it only says that something has changed, once: doors are asked themselves, at each turn
                 elif ready == self._signals_fd:
                     self._signalled()
                 elif ready == watched:
                     self._watch.serve()
-                elif ready in self._workers:
-                    self._serve_worker(self._workers[ready], int(events))
                 else:
                     self._has_launcher_news = True
             for session in list(self._behind.values()):
@@ -192,33 +193,47 @@ class Front:
 
     # -- from clients ------------------------------------------------------------------------------
 
-    def _serve_door(self, listener: Any) -> None:
+    def _serve_doors(self) -> bool:
+        """Deal with what has come in. Returns whether to come back at once, as there may be more."""
+        listeners = self._doors.listeners
+        counts = [self._serve_door(listener) for listener in listeners]
+        # what is said at one door may take the news of another from its descriptor
+        return _TURN_MESSAGES in counts or (len(counts) > 1 and any(counts))
+
+    def _serve_door(self, listener: Any) -> int:
+        """Deal with what has come in, a turn's share at most. Returns how many messages that were; those of a whole
+        turn if there may be more."""
         socket, until_s = listener.socket, time.monotonic() + _TURN_S
-        for _ in range(_TURN_MESSAGES):
-            if not socket.getsockopt(zmq.EVENTS) & _READ:  # asked, as an exception would cost as much as a message
-                return
-            parts = socket.recv_multipart(copy=False)
+        for count in range(_TURN_MESSAGES):
+            if not socket.getsockopt(_EVENTS) & _HAS_MESSAGE:  # asked, as an exception would cost as much as a message
+                return count
+            route = socket.recv()
+            parts = [socket.recv(copy=False)]
+            while parts[-1].more:
+                parts.append(socket.recv(copy=False))
             try:
-                self._receive(listener, parts)
+                self._receive(listener, route, parts)
             except Exception:  # noqa: BLE001 - a slip of ours costs one message its answer, and not everybody the server
                 self._log.exception("a message could not be handled; please report this")
             if time.monotonic() >= until_s:
-                return
+                break
+        return _TURN_MESSAGES
 
-    def _receive(self, listener: Any, parts: list[zmq.Frame]) -> None:
-        route, last = parts[0].bytes, parts[-1]
+    def _receive(self, listener: Any, route: bytes, parts: list[zmq.Frame]) -> None:
+        last = parts[-1]
         try:
             peer = self._doors.admit(listener, last)
         except RefusedError as refusal:
             self._watch.turned_away(refusal.code.value, refusal.text)
             self._turn_away(listener, route, parts, refusal)
             return
-        if len(parts) == 2 and parts[1].buffer[:2] == MAGIC:
-            self._receive_frame(listener, route, peer, parts[1].buffer)
-        elif len(parts) >= 3 and any(len(part) == 0 for part in parts[1:-1]) and len(parts) <= 5:
-            self._receive_legacy(listener, route, peer, [part.bytes for part in parts[1:-1]], last.buffer)
+        data = last.buffer
+        if len(parts) == 1 and data[:2] == MAGIC:
+            self._receive_frame(listener, route, peer, data)
+        elif 2 <= len(parts) <= 4 and any(len(part) == 0 for part in parts[:-1]):
+            self._receive_legacy(listener, route, peer, [part.bytes for part in parts[:-1]], data)
         else:
-            self._complain(peer, f"sent {len(parts) - 1} message parts that no protocol version knows")
+            self._complain(peer, f"sent {len(parts)} message parts that no protocol version knows")
             text = "This is no scenario-execution-server message. Compare docs/reference/protocol.md."
             self._send(listener, route, [_refusal(bytes(16), RefusalCode.PROTOCOL, text)])
 
@@ -349,15 +364,15 @@ class Front:
 
     def _turn_away(self, listener: Any, route: bytes, parts: list[zmq.Frame], refusal: RefusedError) -> None:
         """Answer a peer who was admitted once and is not any more; who never was does not come this far."""
-        if len(parts) == 2 and parts[1].buffer[:2] == MAGIC:
+        if len(parts) == 1 and parts[0].buffer[:2] == MAGIC:
             try:
-                session_id = decode_frame(parts[1].buffer).session
+                session_id = decode_frame(parts[0].buffer).session
             except FrameError:
                 session_id = bytes(16)
             self._send(listener, route, [_refusal(session_id, RefusalCode.NOT_AUTHORISED, str(refusal))])
-        elif len(parts) >= 3:
+        elif len(parts) >= 2:
             error = wire.encode_map({"status": "error", "message": str(refusal)})
-            self._send(listener, route, [*(part.bytes for part in parts[1:-1]), error])
+            self._send(listener, route, [*(part.bytes for part in parts[:-1]), error])
 
     # -- sessions ----------------------------------------------------------------------------------
 
@@ -587,9 +602,13 @@ class Front:
         self._has_launcher_news = False
         wanted = set(self._launcher.fds())
         for fd in self._launcher_fds - wanted - self._workers.keys():  # a number may be a new channel's by now
-            self._poller.unregister(fd)
-        for fd in wanted - self._launcher_fds:
-            self._poller.register(fd, zmq.POLLIN)
+            with suppress(OSError):  # it is closed, and was forgotten with that
+                self._poller.unregister(fd)
+        for fd in wanted:
+            try:  # all of them: a number that was wanted before may have been closed, and be another's by now
+                self._poller.register(fd, _READ)
+            except FileExistsError:
+                pass
         self._launcher_fds = wanted
 
     def _watch_worker(self, session: FrontSession) -> None:
@@ -601,7 +620,9 @@ class Front:
         if wanted != session.worker.watched:
             session.worker.watched = wanted
             fd = session.worker.fd
-            if wanted:
+            if fd in self._workers and wanted:
+                self._poller.modify(fd, wanted)
+            elif wanted:
                 self._poller.register(fd, wanted)
                 self._workers[fd] = session
             elif fd in self._workers:

@@ -11,6 +11,7 @@ import enum
 import math
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_remote.protocol.frames import (
@@ -95,8 +96,7 @@ class Opened:
     welcome: messages.Welcome
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(NamedTuple):
     """The next body from the worker, opaque here."""
 
     body: bytes | memoryview

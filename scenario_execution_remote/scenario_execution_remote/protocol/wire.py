@@ -383,7 +383,7 @@ _NUMBERS = {cls: number for number, cls in enumerate(MESSAGES)}
 
 def encode(message: Any, foreign: Foreign | None = None) -> bytes:
     """The bytes of one message; see :func:`encode_all`."""
-    return encode_all((message,), foreign)
+    return _fitting(_encode(message, foreign), (message,))
 
 
 def encode_all(several: Iterable[Any], foreign: Foreign | None = None) -> bytes:
@@ -396,7 +396,11 @@ def encode_all(several: Iterable[Any], foreign: Foreign | None = None) -> bytes:
     Raises:
         CannotTravelError: a value inside has no form on the wire, or all together are too large; names the path to it.
     """
-    body = b"".join([_encode(message, foreign) for message in several])
+    listed = tuple(several)
+    return _fitting(b"".join([_encode(message, foreign) for message in listed]), listed)
+
+
+def _fitting(body: bytes, several: tuple[Any, ...]) -> bytes:
     if len(body) > BODY_LIMIT_BYTES:
         raise CannotTravelError(
             " and ".join(f"the {type(message).__name__}" for message in several),

@@ -41,7 +41,9 @@ class Conversation:
     def __init__(self, channel: Channel, foreign: wire.Foreign | None = None) -> None:
         self._channel = channel
         self._foreign = foreign
-        self._turn = threading.Condition()
+        self._lock = threading.RLock()
+        self._turn = threading.Condition(self._lock)
+        self._waiting_count = 0  # threads that another one reads for
         self._is_somebody_reading = False
         self._is_over = False
         self._calls: deque[Any] = deque()
@@ -67,11 +69,13 @@ class Conversation:
         Raises:
             CannotTravelError: a value inside has no form on the wire.
         """
-        self.say_all((message,))
+        self._send(wire.encode(self._said(message), self._foreign))
 
     def say_all(self, several: Iterable[Any]) -> None:
         """Send several messages at once; see :meth:`say`."""
-        payload = wire.encode_all([self._said(message) for message in several], self._foreign)
+        self._send(wire.encode_all([self._said(message) for message in several], self._foreign))
+
+    def _send(self, payload: bytes) -> None:
         try:
             self._channel.send(payload)
         except ChannelBrokenError:
@@ -83,7 +87,10 @@ class Conversation:
         Raises:
             ConversationOver: the front hung up.
         """
-        return self._wait(lambda: self._calls.popleft() if self._calls else None, timeout_s)
+        return self._wait(self._take_call, timeout_s)
+
+    def _take_call(self) -> Any:
+        return self._calls.popleft() if self._calls else None
 
     def ask(self, question: messages.Question, key: str) -> Any:
         """Ask the client and wait for its answer; from any thread.
@@ -129,30 +136,40 @@ class Conversation:
         """What *take* finds, once it finds something; None if it takes longer than *timeout_s*."""
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         has_looked = False  # even without time to wait, what is there already is read
-        while True:
-            with self._turn:
-                while True:
-                    found = take()
-                    if found is not None:
-                        return found
-                    if self._is_over:
-                        raise ConversationOver
-                    left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
-                    if left_s == 0.0 and (has_looked or self._is_somebody_reading):
-                        return None
-                    if not self._is_somebody_reading:
-                        break
-                    self._turn.wait(left_s)
-                self._is_somebody_reading = has_looked = True
-            received: list[Any] | None = []
-            try:
-                if left_s is None or self._channel.wait(left_s):
-                    received = self._read()
-            finally:
-                with self._turn:
-                    self._is_somebody_reading = False
-                    self._file(received)
-                    self._turn.notify_all()
+        with self._lock:
+            while True:
+                found = take()
+                if found is not None:
+                    return found
+                if self._is_over:
+                    raise ConversationOver
+                left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
+                if left_s == 0.0 and (has_looked or self._is_somebody_reading):
+                    return None
+                if self._is_somebody_reading:
+                    self._waiting_count += 1
+                    try:
+                        self._turn.wait(left_s)
+                    finally:
+                        self._waiting_count -= 1
+                else:
+                    has_looked = True
+                    self._look(left_s)
+
+    def _look(self, left_s: float | None) -> None:
+        """Read and file what comes within *left_s* seconds, for all threads. The lock is held, but not meanwhile."""
+        received: list[Any] | None = []
+        self._is_somebody_reading = True
+        self._lock.release()
+        try:
+            if left_s is None or self._channel.wait(left_s):
+                received = self._read()
+        finally:
+            self._lock.acquire()
+            self._is_somebody_reading = False
+            self._file(received)
+            if self._waiting_count:
+                self._turn.notify_all()
 
     def _read(self) -> list[Any] | None:
         payload = self._channel.receive()

@@ -15,6 +15,7 @@ from py_trees.common import Status
 from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker.permission import NotPermittedError
 
+_TOLD_OF = frozenset((messages.Create, messages.Setup, messages.Stop, messages.EndScenario))
 _NAME_CHARACTERS = 200  # a client may send megabytes
 
 
@@ -27,6 +28,8 @@ class Deeds:
 
     def of(self, call: Any, results: Sequence[Any]) -> messages.Deed | None:
         """What to say about a call that was carried out; None for most, at the price of a look at its type."""
+        if type(call) not in _TOLD_OF:
+            return None
         if isinstance(call, messages.Create):
             self._names[call.action] = (call.plugin.key[:_NAME_CHARACTERS], call.scenario)
             return self._failure(call.action, results)
@@ -35,9 +38,8 @@ class Deeds:
         if isinstance(call, messages.Stop):
             is_cancelled = call.status == Status.INVALID.name
             return self._deed("cancelled", call.action, results) if is_cancelled else None
-        if isinstance(call, messages.EndScenario):
-            self._names = {key: named for key, named in self._names.items() if named[1] != call.scenario}
-            self._faults.pop(call.scenario, None)
+        self._names = {key: named for key, named in self._names.items() if named[1] != call.scenario}
+        self._faults.pop(call.scenario, None)
         return None
 
     def _deed(self, what: str, action: int, results: Sequence[Any]) -> messages.Deed | None:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from py_trees.common import Status
 
@@ -29,6 +29,11 @@ from scenario_execution_server.worker.staging import Staging, StagingError
 from scenario_execution_server.worker.stock import RESULTS
 
 _RUNNING = Status.RUNNING.name
+# What comes in between calls, and the calls that have to do with files.
+_ON_THE_WAY: frozenset[type] = frozenset((messages.Offer, *get_args(messages.Piece)))
+_OF_FILES: frozenset[type] = frozenset(
+    (messages.FileTerms, messages.Mount, messages.Create, messages.Setup, *get_args(messages.ByHand))
+)
 _LAST_WORD_S = 3.0  # what has been sent is confirmed within a round trip, by a client that still listens
 
 
@@ -69,15 +74,14 @@ class Files:
             call = self._waiting.popleft()
         else:
             call = self._conversation.next_call(wait_s)
-            if self._depot is not None and self._depot.is_open and isinstance(call, messages.Piece):
-                self._depot.take(call)
-                return None
-            if isinstance(call, (messages.Offer, messages.Piece)):
-                self._staging.take(call)
+            if type(call) in _ON_THE_WAY:
+                self._take(call)
                 return None
             if self._staging.is_awaiting and not isinstance(call, messages.FromFront):
                 self._waiting.append(call)
                 return None
+        if type(call) not in _OF_FILES:  # at the price of one look, as every tick passes here
+            return call
         if isinstance(call, messages.FileTerms):
             self._agree(call)
             return None
@@ -91,6 +95,12 @@ class Files:
             self._conversation.say(_answer(call.call, fault_from(self._staging.failure, "setup")))
             return None
         return call
+
+    def _take(self, sent: messages.Offer | messages.Piece) -> None:
+        if self._depot is not None and self._depot.is_open and not isinstance(sent, messages.Offer):
+            self._depot.take(sent)
+        else:
+            self._staging.take(sent)
 
     def _agree(self, terms: messages.FileTerms) -> None:
         self._terms = terms

@@ -19,7 +19,7 @@ class Origin(bytes, enum.Enum):
     CLIENT = b"C"
 
 
-_ACCEPTED = {Origin.FRONT: wire.FROM_FRONT, Origin.CLIENT: wire.FROM_CLIENT}
+_ACCEPTED = {Origin.FRONT.value[0]: wire.FROM_FRONT, Origin.CLIENT.value[0]: wire.FROM_CLIENT}
 
 
 def marked(origin: Origin, body: bytes | memoryview) -> bytes:
@@ -33,5 +33,7 @@ def taken_apart(payload: bytes | memoryview) -> tuple[frozenset[type], memoryvie
     Raises:
         ValueError: the payload has no origin; only a front of another version would send that.
     """
-    view = memoryview(payload)
-    return _ACCEPTED[Origin(bytes(view[:1]))], view[1:]
+    accepted = _ACCEPTED.get(payload[0]) if payload else None
+    if accepted is None:
+        raise ValueError("the payload does not begin with an Origin")
+    return accepted, memoryview(payload)[1:]

@@ -9,7 +9,6 @@ pipe is full (64 KiB).
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import sys
@@ -83,8 +82,12 @@ class Outputs:
         Must not be called by ``deliver``.
         """
         # Not under the lock: a full pipe makes these block until the thread has read it.
-        for stream in {sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__}:
-            _flush_stream(stream)
+        _flush_stream(sys.stdout)
+        _flush_stream(sys.stderr)
+        if sys.stdout is not sys.__stdout__:  # an action has put something of its own there
+            _flush_stream(sys.__stdout__)
+        if sys.stderr is not sys.__stderr__:
+            _flush_stream(sys.__stderr__)
         with self._lock:  # and so behind what the thread is delivering
             for fd, _ in self._poll.poll(0):  # usually nothing, and then cheaper than two reads that fail
                 while self._read(fd, self._streams[fd]):
@@ -123,5 +126,7 @@ class Outputs:
 def _flush_stream(stream: TextIO | None) -> None:
     # An action may have closed the stream, or put something of its own in its place.
     if stream is not None:
-        with contextlib.suppress(OSError, ValueError):
+        try:  # not contextlib.suppress, which costs more than the flush, in every tick
             stream.flush()
+        except (OSError, ValueError):
+            pass

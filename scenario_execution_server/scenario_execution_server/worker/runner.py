@@ -105,10 +105,10 @@ class Runner:
 
         Whatever the action raises is part of the answer, SystemExit and all.
         """
+        if isinstance(call, messages.TickAll):  # first, as it is the most frequent
+            return self._tick_all(call)
         if isinstance(call, messages.Query):
             return self._answer(call)
-        if isinstance(call, messages.TickAll):
-            return self._tick_all(call)
         if isinstance(call, messages.ListActions):
             return offer(call.call, self.permit)
         action = getattr(call, "action", None)
