@@ -73,9 +73,12 @@ def test_nothing_is_kept_of_a_client_that_vanished_when_its_results_were_home(
     serve: Serve, start: Start, tmp_path: Path
 ) -> None:
     server = serve(*CURVE, *BRISK)
-    write = code(server.endpoint, update="(out / 'x').write_text('1')")
+    # Old, so that no later look takes it for changed. The second remote action starts behind the client's word that it
+    # has the file: without it, the client might be killed before the word has left.
+    write = code(server.endpoint, update="(out / 'x').write_text('1'); os.utime(out / 'x', (1, 1))")
+    ask = code(server.endpoint, update="print('it is said')")
     wait = code("", local=True, update="print('waiting'); import time; time.sleep(60)")
-    client = start(whole(write, wait), "-o", str(here(tmp_path)), whole=True)
+    client = start(whole(write, ask, wait), "-o", str(here(tmp_path)), whole=True)
     client.wait_for("waiting")
     client.signal(signal.SIGKILL)
     client.finish()
@@ -123,7 +126,7 @@ def test_a_server_that_starts_again_finds_what_is_kept_and_removes_it_when_its_t
 def test_what_is_more_than_the_limit_is_removed_and_the_log_says_why(
     serve: Serve, start: Start, tmp_path: Path
 ) -> None:
-    server = serve(*CURVE, *BRISK, "--keep-limit", "0")
+    server = serve(*CURVE, *"--keep-limit", "0")
     client = start(whole(code(server.endpoint, update=WRITES_AND_WAITS)), "-o", str(here(tmp_path)), whole=True)
     client.wait_for("it is written")
     client.signal(signal.SIGKILL)
@@ -133,7 +136,7 @@ def test_what_is_more_than_the_limit_is_removed_and_the_log_says_why(
 
 
 def test_nothing_is_kept_by_a_server_that_is_told_so(serve: Serve, start: Start, tmp_path: Path) -> None:
-    server = serve(*CURVE, *BRISK, "--keep-results", "0")
+    server = serve(*CURVE, *"--keep-results", "0")
     client = start(whole(code(server.endpoint, update=WRITES_AND_WAITS)), "-o", str(here(tmp_path)), whole=True)
     client.wait_for("it is written")
     client.signal(signal.SIGKILL)
