@@ -77,7 +77,7 @@ def test_a_nested_class_is_named_as_a_traceback_names_it() -> None:
     assert fault_from(InnerError(), "setup").type_name.endswith("<locals>.InnerError")
 
 
-@pytest.mark.parametrize("arguments", [(object(),), (["list"],), ("x", {})], ids=repr)
+@pytest.mark.parametrize("arguments", [(object(),), (["list"],), ("x", {})], ids=["object", "list", "dict"])
 def test_arguments_that_are_not_plain_are_left_out(arguments: tuple[Any, ...]) -> None:
     assert fault_from(ValueError(*arguments), "setup").arguments is None
 

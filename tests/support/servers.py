@@ -28,10 +28,10 @@ STOP_S = 20.0  # likewise for its end
 OWN_NAMES = ("scenario_executi", "se-zygote")  # the kernel keeps 15 characters of a name
 CURVE = ("--curve", "--host", "127.0.0.1", "--port", "0")
 PLAIN = ("--port", "0")
-# So that nothing a test provokes takes long; but a busy machine may need a second to start a worker, and meanwhile a
-# raw
-# client of a test may say nothing.
+# So that nothing a test provokes takes long; but a busy machine may need a second to start a worker, and meanwhile
+# a raw client of a test may say nothing.
 BRISK = ("--watchdog", "2", "--shutdown-timeout", "3")
+IMPATIENT = ("--watchdog", "2", "--shutdown-timeout", "0.5")  # where an action never ends by itself, and is to be killed
 
 
 def clean_environment(**more: str) -> dict[str, str]:

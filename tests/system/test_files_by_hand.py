@@ -17,7 +17,7 @@ from scenario_execution_keys.permissions import Permissions
 from scenario_execution_keys.store import KeyStore
 from scenario_execution_remote.errors import CarryingError
 from tests.support.proxy import Proxy
-from tests.support.servers import BIN, BRISK, CURVE, Identity, ServerProcess, clean_environment, make_guest
+from tests.support.servers import BIN, BRISK, CURVE, IMPATIENT, Identity, ServerProcess, clean_environment, make_guest
 from tests.support.waiting import wait_until
 from tests.system.conftest import Run, Serve, Start
 from tests.system.test_kept_results import lose_a_client
@@ -48,7 +48,7 @@ def listed(who: Identity, server: ServerProcess, *path: str) -> list[str]:
 def test_results_of_a_lost_run_are_listed_and_fetched_whole(
     serve: Serve, start: Start, owner: Identity, tmp_path: Path
 ) -> None:
-    server = serve(*CURVE, *BRISK)
+    server = serve(*CURVE, *IMPATIENT)
     kept = lose_a_client(server, start, tmp_path)
     (name,) = listed(owner, server)
     assert name == f"results/{kept.name}/"
@@ -65,7 +65,7 @@ def test_results_of_a_lost_run_are_listed_and_fetched_whole(
 def test_what_is_kept_for_one_client_is_not_there_for_another(
     serve: Serve, start: Start, guest: Identity, tmp_path: Path
 ) -> None:
-    server = serve(*CURVE, *BRISK)
+    server = serve(*CURVE, *IMPATIENT)
     kept = lose_a_client(server, start, tmp_path)
     assert listed(guest, server) == []
     assert "there is no" in typed(guest, "get", server.endpoint, f"results/{kept.name}", code=REFUSED, cwd=tmp_path)

@@ -10,7 +10,7 @@ import stat
 import subprocess
 from pathlib import Path
 
-from tests.support.servers import BIN, BRISK, CURVE, ServerProcess, clean_environment
+from tests.support.servers import BIN, BRISK, CURVE, IMPATIENT, ServerProcess, clean_environment
 from tests.support.waiting import wait_until
 from tests.system.conftest import Run, Serve, Start
 from tests.system.test_results_come_home import code, here, whole
@@ -40,7 +40,7 @@ def lose_a_client(server: ServerProcess, start: Start, tmp_path: Path) -> Path:
 def test_results_of_a_client_that_vanished_are_kept_and_named_by_log_and_status(
     serve: Serve, start: Start, tmp_path: Path
 ) -> None:
-    server = serve(*CURVE, *BRISK)
+    server = serve(*CURVE, *IMPATIENT)
     kept = lose_a_client(server, start, tmp_path)
     assert (kept / "output-1" / "x").read_text() == "precious"
     assert server.lines("results are not home and are kept", "client=owner", str(kept), "until=20")
@@ -51,7 +51,7 @@ def test_results_of_a_client_that_vanished_are_kept_and_named_by_log_and_status(
 
 
 def test_what_is_kept_is_for_the_servers_user_alone(serve: Serve, start: Start, tmp_path: Path) -> None:
-    server = serve(*CURVE, *BRISK)
+    server = serve(*CURVE, *IMPATIENT)
     kept = lose_a_client(server, start, tmp_path)
     files = server.state / "scenario_execution" / "files"
     while kept != files.parent:
@@ -111,7 +111,7 @@ def test_what_the_client_cannot_put_down_is_kept(serve: Serve, run: Run, tmp_pat
 def test_a_server_that_starts_again_finds_what_is_kept_and_removes_it_when_its_time_has_come(
     serve: Serve, start: Start, tmp_path: Path
 ) -> None:
-    first = serve(*CURVE, *BRISK)
+    first = serve(*CURVE, *IMPATIENT)
     kept = lose_a_client(first, start, tmp_path)
     assert first.stop() == 0
     files = str(first.state / "scenario_execution" / "files")
@@ -126,7 +126,7 @@ def test_a_server_that_starts_again_finds_what_is_kept_and_removes_it_when_its_t
 def test_what_is_more_than_the_limit_is_removed_and_the_log_says_why(
     serve: Serve, start: Start, tmp_path: Path
 ) -> None:
-    server = serve(*CURVE, *"--keep-limit", "0")
+    server = serve(*CURVE, *IMPATIENT, "--keep-limit", "0")
     client = start(whole(code(server.endpoint, update=WRITES_AND_WAITS)), "-o", str(here(tmp_path)), whole=True)
     client.wait_for("it is written")
     client.signal(signal.SIGKILL)
@@ -136,7 +136,7 @@ def test_what_is_more_than_the_limit_is_removed_and_the_log_says_why(
 
 
 def test_nothing_is_kept_by_a_server_that_is_told_so(serve: Serve, start: Start, tmp_path: Path) -> None:
-    server = serve(*CURVE, *"--keep-results", "0")
+    server = serve(*CURVE, *IMPATIENT, "--keep-results", "0")
     client = start(whole(code(server.endpoint, update=WRITES_AND_WAITS)), "-o", str(here(tmp_path)), whole=True)
     client.wait_for("it is written")
     client.signal(signal.SIGKILL)
