@@ -37,6 +37,19 @@ def test_a_body_is_handed_out_once() -> None:
     assert numbers(stream) == []
 
 
+def test_a_body_is_put_through_at_once_unless_one_waits_before_it_or_the_window_is_full() -> None:
+    stream, other = NumberedStream(), NumberedStream()
+    through = [stream.put_through(b"x") for _ in range(WINDOW_FRAMES + 2)]
+    assert through == [*range(1, WINDOW_FRAMES + 1), None, None]
+    for _ in range(WINDOW_FRAMES + 2):
+        other.put(b"x")
+        other.due()
+    assert vars(stream) == vars(other)
+    stream.confirm(1)
+    assert stream.put_through(b"y") is None
+    assert stream.due() == [(WINDOW_FRAMES + 1, b"x")]
+
+
 def test_no_more_frames_are_on_their_way_than_the_window_holds() -> None:
     stream = stream_with(WINDOW_FRAMES + 5)
     assert numbers(stream) == list(range(1, WINDOW_FRAMES + 1))

@@ -178,7 +178,11 @@ class ClientSession:
         """
         if len(body) > BODY_LIMIT_BYTES:
             raise ValueError(f"a body of {len(body)} bytes is more than the {BODY_LIMIT_BYTES} that may be sent")
-        if self.state is not State.OVER:
+        if self.state is State.OPEN:
+            seq = self._stream.put_through(body)
+            if seq is not None:
+                self._send(Kind.DATA, seq=seq, body=body)
+        elif self.state is not State.OVER:
             self._stream.put(body)
             self._send_due()
 
@@ -226,7 +230,8 @@ class ClientSession:
             self._measure(frame.kind, now_s)
         except (FrameError, wire.WireError) as error:
             return [self._over("protocol", f"The server does not speak this client's protocol: {error}.")]
-        self._send_due()
+        if self._stream.has_waiting or self._wants_end:
+            self._send_due()
         return events
 
     def tick(self, now_s: float) -> list[Event]:

@@ -63,13 +63,15 @@ class ServerSession:
         """
         self.last_heard_s = now_s
         received = self._digest(frame, now_s)
-        self._send_due()
+        if self._stream.has_waiting:
+            self._send_due()
         return received
 
     def push(self, body: bytes | memoryview) -> list[bytes]:
         """Take *body* for the client, who gets it exactly once. Returns the frames that may be sent now."""
-        self._stream.put(body)
-        self._send_due()
+        seq = self._stream.put_through(body)
+        if seq is not None:
+            self._send(Kind.DATA, seq=seq, body=body)
         return self.take_replies()
 
     def note(self, body: bytes) -> list[bytes]:

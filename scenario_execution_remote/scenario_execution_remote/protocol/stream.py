@@ -66,6 +66,21 @@ class NumberedStream:
         self._kept.append(body)
         self._kept_bytes += len(body) + _COST_OF_ONE_BYTES
 
+    def put_through(self, body: Body) -> int | None:
+        """Take *body* and, if nothing waits before it and the window has room, hand it out at once, as is usual.
+
+        Returns:
+            Its number, to be sent now; None if it waits for :meth:`due`.
+        """
+        is_first = self._on_the_way_count == len(self._kept)
+        self.put(body)
+        if not (is_first and self._has_room()):
+            return None
+        self._on_the_way_count += 1
+        self._on_the_way_bytes += len(body)
+        self._ever_sent = max(self._ever_sent, self._last_put)
+        return self._last_put
+
     def due(self, *, regardless: bool = False) -> list[tuple[int, Body]]:
         """Number and body of what is to be sent now, oldest first; each once, until :meth:`rewind`.
 
