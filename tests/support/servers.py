@@ -31,7 +31,8 @@ PLAIN = ("--port", "0")
 # So that nothing a test provokes takes long; but a busy machine may need a second to start a worker, and meanwhile
 # a raw client of a test may say nothing.
 BRISK = ("--watchdog", "2", "--shutdown-timeout", "3")
-IMPATIENT = ("--watchdog", "2", "--shutdown-timeout", "0.5")  # where an action never ends by itself, and is to be killed
+# Where an action never ends by itself, and is to be killed.
+IMPATIENT = ("--watchdog", "2", "--shutdown-timeout", "0.5")
 
 
 def clean_environment(**more: str) -> dict[str, str]:
