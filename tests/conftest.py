@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -39,17 +38,22 @@ def is_pure(path: Path) -> bool:
     return any(f"{package}.{'_'.join(words[:count])}" in PURE_ROOMS for count in range(1, len(words) + 1))
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    # Reading the other files takes longer than running the pure ones.
+    if config.option.markexpr == "pure" and collection_path.is_file() and not is_pure(collection_path):
+        return True
+    return None
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     if is_pure(item.path):
         item.add_marker("pure")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    # Where tests run in several processes, the one that gives the exit status hears of them by this alone.
     if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
-        skipped_on_ci.append(item.nodeid)
-    return report
+        skipped_on_ci.append(report.nodeid)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

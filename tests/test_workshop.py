@@ -121,6 +121,18 @@ def test_a_file_named_from_the_callers_folder_is_found_from_the_root(
     assert dev.here("exposed") == "exposed"
 
 
+def test_who_wants_no_bytecode_beside_the_sources_gets_it_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONPYCACHEPREFIX", raising=False)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    variables = an_environment(tmp_path).variables()
+    assert "PYTHONDONTWRITEBYTECODE" not in variables
+    assert variables["PYTHONPYCACHEPREFIX"] == str(tmp_path / "bytecode")
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE")
+    assert "PYTHONPYCACHEPREFIX" not in an_environment(tmp_path).variables()
+
+
 def test_every_tool_and_every_dependency_has_a_tested_version() -> None:
     pinned = package_names((ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines())
     wanted = package_names((ROOT / "dev-requirements.txt").read_text(encoding="utf-8").splitlines())

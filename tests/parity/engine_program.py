@@ -12,6 +12,7 @@ later with the exit status.
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import os
 import runpy
@@ -115,6 +116,7 @@ def serve(control: socket.socket) -> str | None:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     warm_up()
+    gc.freeze()  # what is loaded stays: no fork's collector goes through it, at its end either
     script = serve(socket.socket(fileno=int(sys.argv[1])))
     if script is not None:
         # not inside a function or a try: whatever leaves the script ends this process as it would end the script's own
