@@ -6,6 +6,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 from .files.ledger import Ledger
@@ -57,11 +58,17 @@ class Homecoming:
 
     # -- the tree's thread -------------------------------------------------------------------------
 
-    def prepare(self, *directories: str | None) -> None:
-        """Have folders of the session stand for these output directories, before anything is said that names them."""
-        for directory in directories:
-            if directory:
-                self._mounts.mount(directory, OUTPUT)
+    def prepare(self, *directories: str | None) -> list[int]:
+        """Have folders of the session stand for these output directories, before anything is said that names them.
+
+        Returns the numbers of the mounts that are new."""
+        found = [self._mounts.mount(directory, OUTPUT) for directory in directories if directory]
+        new = [mount for mount in found if mount is not None]
+        for mount in new:
+            # Now, as it tells by the time what lay here before the run: what the run writes is not overwritten.
+            with suppress(OSError, BrokenTransferError):
+                self._receiver(mount)
+        return new
 
     @property
     def is_copying(self) -> bool:
@@ -94,6 +101,8 @@ class Homecoming:
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
+        for receiver in self._receivers.values():
+            receiver.close()
         self._reporter.end()
         self._mounts.close()
         if self._finished < self._expected:
@@ -135,8 +144,6 @@ class Homecoming:
                 self._link.post(wire.encode(messages.Taken(cost=owed)))
                 owed = 0
             self._note(piece)  # now, as who waits for the last one says good-bye, and the server shall know before
-        for receiver in self._receivers.values():
-            receiver.close()
 
     def _deal_with(self, piece: Piece) -> None:
         if isinstance(piece, messages.Artifact):
@@ -188,5 +195,5 @@ class Homecoming:
             path = self._mounts.path_of(mount, OUTPUT)
             if path is None:
                 raise BrokenTransferError("it belongs to a folder that nobody has asked for")
-            receiver = self._receivers[mount] = Receiver(path, self._origin, LEDGER)
+            receiver = self._receivers[mount] = Receiver(path, self._origin, LEDGER, self)
         return receiver

@@ -6,25 +6,31 @@ from __future__ import annotations
 import itertools
 import os
 import queue
+import secrets
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
 from scenario_execution_keys.paths import where_keys_are
 
-from .files.folder import Folder
+from .changes import Changes
+from .files.folder import Folder, Look
+from .files.ledger import Ledger
 from .files.names import NameRefusedError
 from .files.outlet import Outlet
 from .files.pace import CHUNK_BYTES, COST_OF_ONE_BYTES
 from .files.reporting import Reporter
 from .files.selection import Selection
-from .files.sending import Piece, entry_of
-from .mounts import INPUT, Line, Mounts, Tell
+from .files.sending import DIGEST_BYTES, Piece, entry_of
+from .mounts import INPUT, OUTPUT, Line, Mounts, Tell
 from .protocol import messages, wire
 
 _LOOK_EVERY_S = 0.2  # whether the link is over, which nobody says here
+
+_WATCHED_COUNT = 1000  # entries beside a scenario that are looked at whenever an action begins: 10 ms of a tick
 
 
 class _Over(Exception):
@@ -42,17 +48,23 @@ class Inputs:
         mounts: The session's.
         tell: Writes to the run's log.
         limit_bytes: How much of a directory is taken along unasked.
+        changes: What the server need not be told.
 
     Attributes:
         moved_s: When something was last read, sent or put down, as a value of ``time.monotonic()``.
     """
 
-    def __init__(self, link: Line, origin: str, mounts: Mounts, tell: Tell, limit_bytes: int) -> None:
+    def __init__(
+        self, link: Line, origin: str, mounts: Mounts, tell: Tell, limit_bytes: int, changes: Changes | None = None
+    ) -> None:
         self._link = link
         self._origin = origin
         self._mounts = mounts
         self._tell = tell
         self._limit_bytes = limit_bytes
+        self._changes = changes or Changes(Ledger(), self)
+        self._told: set[str] = set()  # what stays here and was named
+        self._offered: dict[int, list[tuple[Folder, int, str, Look]]] = {}  # of results here, until they are there
         self._apart: list[str] = []  # what lies in a directory and does not travel with it
         self._numbers = itertools.count(1)
         self._offers = itertools.count(1)
@@ -90,6 +102,44 @@ class Inputs:
                 self._mounts.mount(directory, INPUT)
         for folder, names in uploads.items():
             self._mounts.mount(folder, INPUT, names)
+
+    def watch(self, mount: int) -> None:
+        """From now on, what changes in this output directory is taken there as well, but not what is in it already."""
+        path = self._mounts.path_of(mount, OUTPUT)
+        if path is not None:
+            with suppress(OSError):  # it is made later, if at all
+                self._folders[mount] = folder = Folder(path)
+                self._changes.begin(mount, folder.walk([]))
+
+    def catch_up(self) -> None:
+        """Take along what has changed here, before an action is called that may read it: by local actions, or by what
+        came from other servers. The server carries out what is said behind this when it is in its place."""
+        with suppress(_Over):
+            for role in (INPUT, OUTPUT):
+                for mount in self._mounts.copied(role):
+                    if mount in self._changes.watched:
+                        self._offer_changes(mount, role)
+
+    def _offer_changes(self, mount: int, role: str) -> None:
+        folder = self._folders[mount]
+        left: list[str] = []
+        selection = self._selection(folder, self._mounts.names_in(mount))
+        there = selection.chosen(left) if role == INPUT else selection.all_but_secrets(left)
+        try:
+            changed, gone = self._changes.found(mount, folder, there)
+        except OSError as error:
+            left.append(str(error))
+            changed, gone = [], []
+        if changed or gone:
+            offer = next(self._offers)
+            entries = [self._entry_of_gone(name) for name in gone]
+            # A digest of its own for each: to know what it is would take reading it, in the tree's thread.
+            entries += self._entries(mount, folder, changed, left, fresh=True)
+            if role == OUTPUT:
+                looks = dict(changed)
+                self._offered[offer] = [(folder, e.number, e.name, looks[e.name]) for e in entries if e.name in looks]
+            self._post_offer(offer, mount, entries)
+        self._tell_left(mount, role, left)
 
     def close(self) -> None:
         """The session is over."""
@@ -130,6 +180,9 @@ class Inputs:
                 elif isinstance(message, messages.Wanted):
                     self._send_contents(message.numbers)
                 elif isinstance(message, messages.Staged):
+                    for folder, number, name, look in self._offered.pop(message.offer, ()):
+                        if not self._outlet.is_declined(number):
+                            self._changes.had(folder, name, look)
                     for problem in message.problems:
                         self._tell("warning", f"remote({self._origin}): {problem}")
         except _Over:
@@ -138,30 +191,56 @@ class Inputs:
     def _offer(self, mount: int) -> None:
         """Offer what lies in this mount: all of it or, if it cannot be read, nothing."""
         offer = next(self._offers)
-        batch: list[messages.Entry] = []
         left: list[str] = []
-        cost = 0
+        entries: Iterable[messages.Entry] = ()
         path = self._mounts.path_of(mount, INPUT)
         try:
-            if path is not None:
+            if path is not None and mount not in self._folders:
                 folder = self._folders[mount] = Folder(path)
-                for name, look in self._selection(folder, self._mounts.names_in(mount)).chosen(left):
-                    number = next(self._numbers)
-                    try:
-                        batch.append(entry_of(folder, number, name, look, self._go_on))
-                    except (OSError, NameRefusedError) as error:
-                        left.append(str(error))
-                        continue
-                    self._names[number] = (mount, name, look.size_bytes)
-                    cost += COST_OF_ONE_BYTES
-                    if cost >= CHUNK_BYTES:
-                        self._post(messages.Offer(offer=offer, mount=mount, entries=batch, is_last=False))
-                        batch, cost = [], 0
+                chosen = list(self._selection(folder, self._mounts.names_in(mount)).chosen(left))
+                if len(chosen) <= _WATCHED_COUNT:
+                    self._changes.begin(mount, chosen)
+                entries = self._entries(mount, folder, chosen, left)
         except OSError as error:
             left.append(str(error))
+        self._post_offer(offer, mount, entries)
+        self._tell_left(mount, INPUT, left)
+
+    def _entries(
+        self, mount: int, folder: Folder, chosen: Iterable[tuple[str, Look]], left: list[str], *, fresh: bool = False
+    ) -> Iterator[messages.Entry]:
+        """What is offered of these; what cannot be is added to *left*."""
+        for name, look in chosen:
+            number = next(self._numbers)
+            try:
+                digest = secrets.token_bytes(DIGEST_BYTES) if fresh else b""
+                entry = entry_of(folder, number, name, look, self._go_on, digest)
+            except (OSError, NameRefusedError) as error:
+                left.append(str(error))
+                continue
+            self._names[number] = (mount, name, look.size_bytes)
+            yield entry
+
+    def _entry_of_gone(self, name: str) -> messages.Entry:
+        return messages.Entry(
+            number=next(self._numbers), name=name, kind="gone", size_bytes=0, mode=0, mtime_ns=0, digest=b"", target=""
+        )
+
+    def _post_offer(self, offer: int, mount: int, entries: Iterable[messages.Entry]) -> None:
+        batch: list[messages.Entry] = []
+        for entry in entries:
+            batch.append(entry)
+            if len(batch) * COST_OF_ONE_BYTES >= CHUNK_BYTES:
+                self._post(messages.Offer(offer=offer, mount=mount, entries=batch, is_last=False))
+                batch = []
         self._post(messages.Offer(offer=offer, mount=mount, entries=batch, is_last=True))
-        if left:
-            self._tell("warning", f"remote({self._origin}): not all of {path} was taken along: {'; '.join(left)}")
+
+    def _tell_left(self, mount: int, role: str, left: list[str]) -> None:
+        anew = [text for text in left if text not in self._told]
+        self._told.update(anew)
+        if anew:
+            path = self._mounts.path_of(mount, role)
+            self._tell("warning", f"remote({self._origin}): not all of {path} was taken along: {'; '.join(anew)}")
 
     def _selection(self, folder: Folder, names: list[str]) -> Selection:
         secret = where_keys_are()
@@ -170,6 +249,7 @@ class Inputs:
         return Selection(folder, secret=secret, excluded=self._apart, limit_bytes=self._limit_bytes)
 
     def _send_contents(self, numbers: list[int]) -> None:
+        numbers = [number for number in numbers if number in self._names]  # a server may ask for anything
         self._reporter.expect(sum(self._names[number][2] for number in numbers))
         for number in numbers:
             mount, name, _ = self._names[number]

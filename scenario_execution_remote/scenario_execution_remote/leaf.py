@@ -249,6 +249,8 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         if self._arguments is None and period_s is None and not self.children:
             return session.waves.begin(self)
         arguments, self._arguments = self._arguments, None
+        if arguments is not None:
+            session.inputs.catch_up()  # it begins, and may read what others have written here
         self._shown_before = self.feedback_message
         call = messages.Tick(
             call=session.link.next_number(), action=self.number, arguments=arguments, now_s=self._now_s(),
@@ -312,7 +314,8 @@ class RemoteNode(py_trees.behaviour.Behaviour):
 
     def _still_running(self, pending: Pending) -> Status:
         limit_s = self._settings.execution_timeout_s
-        if limit_s and time.monotonic() - max(pending.sent_s, self._require_session().link.alive_s) >= limit_s:
+        session = self._require_session()
+        if limit_s and time.monotonic() - max(pending.sent_s, session.link.alive_s, session.inputs.moved_s) >= limit_s:
             self.terminate(Status.INVALID)  # once that call returns, the action is cancelled
             self._stopped_as = Status.FAILURE
             return self._lost(

@@ -58,8 +58,9 @@ class Mounts:
         """What of that folder is meant; nothing stands for everything."""
         return self._meant[number].names
 
-    def mount(self, directory: str, role: str, names: Sequence[str] = ()) -> None:
-        """Have a folder stand for this one, if none does or stands for one above it in the same role.
+    def mount(self, directory: str, role: str, names: Sequence[str] = ()) -> int | None:
+        """Have a folder stand for this one, if none does or stands for one above it in the same role. Returns the
+        number of the mount, if it is a new one.
 
         Args:
             directory: The folder.
@@ -69,7 +70,7 @@ class Mounts:
         path = Path(os.path.abspath(directory))
         known = [call for call, _ in self._calls if call.role == role and call.names == list(names)]
         if any(path == one or (one in path.parents and not names) for one in (Path(call.path) for call in known)):
-            return
+            return None
         marker, content = "", secrets.token_bytes(32)
         if self._mode == "auto":
             try:
@@ -88,13 +89,19 @@ class Mounts:
         pending = self._link.call(call)
         self._calls.append((call, pending))
         pending.abandon(lambda answer: self._answered(call, answer))
+        return number
+
+    def copied(self, role: str) -> list[int]:
+        """The mounts of this role for which a folder there stands, by their numbers."""
+        return [
+            call.mount
+            for call, pending in self._calls
+            if call.role == role and isinstance(pending.result, messages.Result) and pending.result.value == "copy"
+        ]
 
     def is_copying(self, role: str) -> bool:
         """Whether anything of this role may have to be carried."""
-        return any(
-            call.role == role and isinstance(pending.result, messages.Result) and pending.result.value == "copy"
-            for call, pending in self._calls
-        )
+        return bool(self.copied(role))
 
     def close(self) -> None:
         """Remove the markers, should the server not have answered."""

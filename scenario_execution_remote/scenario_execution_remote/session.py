@@ -16,9 +16,10 @@ from scenario_execution.model.types import VariableReference
 from scenario_execution_keys.store import KeyStore
 
 from .budget import TickBudget
+from .changes import Changes
 from .config import RemoteSettings
 from .endpoint import Endpoint
-from .homecoming import Homecoming
+from .homecoming import LEDGER, Homecoming
 from .inputs import Inputs
 from .link import Link, Pending
 from .mounts import Mounts
@@ -44,14 +45,16 @@ class RemoteSession:
         self.logger = logger
         self.link = Link(endpoint, security, settings.heartbeat_failure_timeout_s, self)
         mounts = Mounts(self.link, endpoint.text, settings.files, self._tell)
-        self.inputs = Inputs(self.link, endpoint.text, mounts, self._tell, settings.upload_limit_bytes)
         self.files = Homecoming(self.link, endpoint.text, mounts, self._tell)
+        changes = Changes(LEDGER, self.files)
+        self.inputs = Inputs(self.link, endpoint.text, mounts, self._tell, settings.upload_limit_bytes, changes)
         self.link.hand_files_to(self._take_of_files)
         self.waves = Waves(self._send_wave)
         self._clock: Any = None
         self._budget = budget
         self._tick_wait = settings.tick_wait
         self._registry: Any = None
+        self._caught_up_for: Any = None
         self._nodes: dict[int, Any] = {}
         self._lent: list[Any] = []  # processes of this side or other servers that this worker has asked for
         self._decoders = {
@@ -82,7 +85,16 @@ class RemoteSession:
         self.inputs.prepare(
             directories.scenario_file, setup_kwargs.get("input_dir"), outputs=outputs, uploads=uploads
         )
-        self.files.prepare(*outputs)
+        for mount in self.files.prepare(*outputs):
+            self.inputs.watch(mount)
+        self._catch_up_at_set_up(setup_kwargs)
+
+    def _catch_up_at_set_up(self, setup_kwargs: dict[str, Any]) -> None:
+        """Once for a scenario: what the one before it has left here, also beside the scenario."""
+        registry = setup_kwargs.get("process_registry")
+        if registry is not self._caught_up_for:
+            self._caught_up_for = registry
+            self.inputs.catch_up()
 
     def close(self) -> None:
         """The link is over."""

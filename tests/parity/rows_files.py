@@ -82,4 +82,37 @@ ROWS = (
             """
         ),
     ),
+    Row(
+        name="a remote action finds what a local one has written, appended to, renamed and deleted, and the other way",
+        feature=FILES,
+        unsteady=MEANWHILE,
+        files={
+            "steps.sh": f"{SH}cd out; echo $1 >> log\n"
+            "case $1 in 2) mv log moved;; 3) cp moved log;; 4) rm moved;; esac\n"
+        },
+        text=scenario(
+            "\n".join(
+                f'run_process("$F/steps.sh {number}")' + (" with:\n    APART" if number % 2 == 0 else "")
+                for number in range(1, 7)
+            ),
+            modifiers="",
+        ),
+    ),
+    Row(
+        name="a remote action reads what a local one has changed beside the scenario",
+        feature=FILES,
+        unsteady=MEANWHILE,
+        files={"data/map.yaml": "a map\n", "data/other.yaml": "another map\n"},
+        text=scenario(
+            """
+            run_process("cp data/map.yaml out/before") with:
+                APART
+            run_process("cp $F/data/other.yaml $F/data/map.yaml")
+            run_process("cp data/map.yaml out/after") with:
+                APART
+            run_process("cmp data/map.yaml out/after")
+            """,
+            modifiers="",
+        ),
+    ),
 )

@@ -131,14 +131,13 @@ def test_ten_thousand_small_files_come_home(server: ServerProcess, run: Run, tmp
 def test_what_two_servers_write_under_one_name_is_kept_under_two(
     server: ServerProcess, run: Run, tmp_path: Path
 ) -> None:
-    over_tcp = code(server.endpoint, update="(out / 'x').write_text('tcp'); (out / 'same').write_text('same')")
-    over_unix = code(
-        str(server.folder / "s"), update="(out / 'x').write_text('unix'); (out / 'same').write_text('same')"
-    )
+    write = "(out / 'x').write_text('{}'); (out / 'same').write_text('same')"  # at the end, when neither can see it
+    over_tcp = code(server.endpoint, update="pass", shutdown=write.format("tcp"))
+    over_unix = code(str(server.folder / "s"), update="pass", shutdown=write.format("unix"))
     out = go(run, tmp_path, over_tcp, over_unix)
     names = tree(out)
     assert names[:2] == ["same", "x"] and len(names) == 3 and names[2].startswith("x~")
-    assert [(out / name).read_text() for name in names] == ["same", "tcp", "unix"]
+    assert sorted((out / name).read_text() for name in names) == ["same", "tcp", "unix"]
 
 
 def test_results_of_an_earlier_run_are_overwritten_as_they_would_be_locally(

@@ -15,12 +15,18 @@ class Ledger:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._entries: dict[str, tuple[object, Look | None]] = {}
+        self._entries: dict[str, tuple[set[object], Look | None]] = {}
 
     def note(self, path: str, owner: object, look: Look | None) -> None:
         """*owner* has put down *path*, which looks like this now."""
         with self._lock:
-            self._entries[path] = (owner, look)
+            self._entries[path] = ({owner}, look)
+
+    def share(self, path: str, owner: object, look: Look | None) -> None:
+        """*owner* has got *path* as it looks now, whoever has put it down."""
+        with self._lock:
+            owners, known = self._entries.get(path, (set(), look))
+            self._entries[path] = ({owner, *owners} if known == look else {owner}, look)
 
     def forget(self, path: str) -> None:
         """*path* is gone."""
@@ -33,9 +39,10 @@ class Ledger:
             return path in self._entries
 
     def is_from(self, path: str, owner: object, look: Look | None) -> bool:
-        """Whether *owner* has put down *path*, and it still looks like this: nobody else has changed it since."""
+        """Whether *owner* has put down *path*, or got it, and it still looks like this: nobody has changed it since."""
         with self._lock:
-            return self._entries.get(path) == (owner, look)
+            owners, known = self._entries.get(path, ((), look))
+            return owner in owners and known == look
 
 
 class SoleWriter(Ledger):

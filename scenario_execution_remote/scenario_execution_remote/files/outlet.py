@@ -51,6 +51,10 @@ class Outlet:
         """The other side has no use for the rest of this one."""
         self._declined.add(message.number)
 
+    def is_declined(self, number: int) -> bool:
+        """Whether the other side has no use for this one, or could not put it down."""
+        return number in self._declined
+
     def put(self, piece: Piece) -> None:
         """Send a piece together with others."""
         self._batch.append(piece)

@@ -42,12 +42,14 @@ class Receiver:
         path: The folder; it exists.
         origin: The peer, for names of what would overwrite something else.
         ledger: Who has written what here, in this process.
+        owner: What the peer is in it; None for this receiver.
     """
 
-    def __init__(self, path: Path, origin: str, ledger: Ledger) -> None:
+    def __init__(self, path: Path, origin: str, ledger: Ledger, owner: object = None) -> None:
         self._folder = Folder(path)
         self._origin = origin
         self._ledger = ledger
+        self._owner = self if owner is None else owner
         self._aliases: dict[str, str] = {}  # name there -> name here, where they differ
         self._unfinished: _Unfinished | None = None
         self._cleared: set[str] = set()  # folders in which nothing is left of killed processes
@@ -155,7 +157,7 @@ class Receiver:
             # nothing half written, and ten thousand files would wait ten thousand times for the disk.
             os.replace(unfinished.own_name, final, src_dir_fd=parent, dst_dir_fd=parent)
             self._unfinished = None
-            self._ledger.note(self._path(name), self, Look.of(os.fstat(fd)))
+            self._ledger.note(self._path(name), self._owner, Look.of(os.fstat(fd)))
         os.close(fd)
         return remark
 
@@ -184,7 +186,7 @@ class Receiver:
     def _make_folder(self, name: str) -> None:
         with self._folder.parent_of(name, make=True) as (parent, last), contextlib.suppress(FileExistsError):
             os.mkdir(last, dir_fd=parent)
-            self._ledger.note(self._path(name), self, None)
+            self._ledger.note(self._path(name), self._owner, None)
 
     def _make_link(self, artifact: messages.Artifact) -> str | None:
         target = checked_link(artifact.name, artifact.target)
@@ -198,14 +200,14 @@ class Receiver:
             except BaseException:
                 os.unlink(own_name, dir_fd=parent)
                 raise
-            self._ledger.note(self._path(name), self, self._folder.look(name))
+            self._ledger.note(self._path(name), self._owner, self._folder.look(name))
         return remark
 
     def _remove(self, name: str) -> None:
         """What we have put down and nobody has touched since goes, as it has gone on the server."""
         name = self._aliases.pop(name, name)
         look = self._folder.look(name)
-        if look is None or not self._ledger.is_from(self._path(name), self, None if look.is_folder else look):
+        if look is None or not self._ledger.is_from(self._path(name), self._owner, None if look.is_folder else look):
             return
         with self._folder.parent_of(name) as (parent, last):
             if look.is_folder:
@@ -238,7 +240,7 @@ class Receiver:
             return True
         if look.is_folder:
             return False
-        if self._ledger.is_from(self._path(name), self, look):
+        if self._ledger.is_from(self._path(name), self._owner, look):
             return True
         with self._folder.parent_of(name) as (parent, last):
             changed_ns = os.stat(last, dir_fd=parent, follow_symlinks=False).st_ctime_ns

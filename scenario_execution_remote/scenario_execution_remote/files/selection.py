@@ -84,6 +84,10 @@ class Selection:
             )
         yield from ((name, look) for name, look in found if name not in too_much)
 
+    def all_but_secrets(self, left: list[str]) -> Iterator[tuple[str, Look]]:
+        """Everything but keys, whatever is ignored and however much it is."""
+        return self._folder.walk(left, lambda name, _look: not self._is_secret(name))
+
     def _too_much(self, found: list[tuple[str, Look]]) -> dict[str, int]:
         """The files that do not fit any more, largest first: as many as possible do."""
         sizes = sorted(((look.size_bytes, name) for name, look in found if look.is_file), reverse=True)

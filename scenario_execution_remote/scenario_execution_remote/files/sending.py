@@ -121,9 +121,9 @@ def digest_of_open(fd: int, keep_on: Callable[[], None] = lambda: None) -> bytes
 
 
 def entry_of(
-    folder: Folder, number: int, name: str, look: Look, keep_on: Callable[[], None] = lambda: None
+    folder: Folder, number: int, name: str, look: Look, keep_on: Callable[[], None] = lambda: None, digest: bytes = b""
 ) -> messages.Entry:
-    """*name* as it is offered.
+    """*name* as it is offered; with this *digest*, or its own if there is none.
 
     Raises:
         NameRefusedError: it is a link that leads out of the folder.
@@ -132,7 +132,7 @@ def entry_of(
     kind = "file" if look.is_file else "folder" if look.is_folder else "link"
     return messages.Entry(
         number=number, name=name, kind=kind, size_bytes=look.size_bytes, mode=stat.S_IMODE(look.mode),
-        mtime_ns=look.mtime_ns, digest=digest_of(folder, name, keep_on) if look.is_file else b"",
+        mtime_ns=look.mtime_ns, digest=(digest or digest_of(folder, name, keep_on)) if look.is_file else b"",
         target=checked_link(name, folder.target_of(name)) if look.is_link else "",
     )  # fmt: skip
 

@@ -296,7 +296,7 @@ class Entry:
     Attributes:
         number: Its number; those of a session rise.
         name: Checked by ``files.names``.
-        kind: ``file``, ``folder`` or ``link``.
+        kind: ``file``, ``folder``, ``link``, or ``gone`` if it is not there any more.
         size_bytes: Of a file.
         mode: Its permission bits.
         mtime_ns: When it was changed, in nanoseconds since 1970.

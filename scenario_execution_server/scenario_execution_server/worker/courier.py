@@ -81,6 +81,28 @@ class Courier:
 
     # -- the main thread ---------------------------------------------------------------------------
 
+    def may_replace(self, mount: int, name: str) -> bool:
+        """Whether the client has what lies there, if anything does, and nobody writes to it."""
+        folder = self._folders.get(mount)
+        look = folder.look(name) if folder is not None else None
+        if folder is None or look is None or look.is_folder:
+            return True
+        known = self._known.get((mount, name))
+        if known is None or known.look != look or not is_settled(folder, name, look):
+            return False
+        return known.is_sure or not look.is_file or self._is_as_sent(mount, name)
+
+    def note(self, mount: int, name: str, digest: bytes) -> None:
+        """The client has put this there, or taken it away: it need not be sent."""
+        folder = self._folders.get(mount)
+        if folder is None:
+            return
+        look = folder.look(name)
+        if look is None:
+            self._known.pop((mount, name), None)
+        else:
+            self._known[mount, name] = _Known(look, True, digest)
+
     def collect(self, *, everything: bool = False) -> None:
         """Find what has changed and announce it; in the main thread.
 
@@ -120,18 +142,18 @@ class Courier:
         if not is_taken or self._outlet.has_been_declined or self._is_incomplete:
             return False
         changes = [order for mount, folder in self._folders.items() for order in self._changes(mount, folder, True)]
-        return all(order.is_gone or self._is_as_sent(order) for order in changes)
+        return all(order.is_gone or self._is_as_sent(*_key(order)) for order in changes)
 
     def _is_idle(self) -> bool:
         return not (self._orders or self._is_busy)
 
-    def _is_as_sent(self, order: _Order) -> bool:
+    def _is_as_sent(self, mount: int, name: str) -> bool:
         """Whether something that looks changed has the content that was sent."""
-        known = self._known.get(_key(order))
+        known = self._known.get((mount, name))
         if known is None or not known.digest:
             return False
         try:
-            return digest_of(self._folders[order.mount], order.name) == known.digest
+            return digest_of(self._folders[mount], name) == known.digest
         except (OSError, NameRefusedError):
             return False
 

@@ -51,8 +51,11 @@ class Files:
         self._places = Places(folder)
         self._quota = Quota()
         self._contents = Contents(folder / "contents")
-        self._staging = Staging(conversation.say, self._places, self._contents, self._quota, self._pause)
         self._courier = Courier(conversation, self._quota)
+        self._staging = Staging(
+            conversation.say, self._places, self._contents, self._quota, self._pause,
+            self._courier.may_replace, self._courier.note,
+        )  # fmt: skip
         conversation.translate(self._places.translated, self._places.told)
         self._is_copying = False
         self._folder = folder

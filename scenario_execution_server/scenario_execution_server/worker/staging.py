@@ -53,6 +53,8 @@ class Staging:
         contents: The contents that are here.
         quota: What may be sent.
         pause: Lets so many seconds pass.
+        may_replace: Whether nothing would be lost if something of this mount and name took the place of what is there.
+        note: Told of the mount, the name and the digest of what is in its place now; or is not there any more.
     """
 
     def __init__(
@@ -62,8 +64,12 @@ class Staging:
         contents: Contents,
         quota: Quota,
         pause: Callable[[float], object],
+        may_replace: Callable[[int, str], bool] = lambda _mount, _name: True,
+        note: Callable[[int, str, bytes], None] = lambda _mount, _name, _digest: None,
     ) -> None:
         self._say = say
+        self._may_replace = may_replace
+        self._note = note
         self._places = places
         self._contents = contents
         self._quota = quota
@@ -83,8 +89,8 @@ class Staging:
 
     @property
     def is_awaiting(self) -> bool:
-        """Whether something was asked for that is not in its place yet."""
-        return bool(self._awaited)
+        """Whether something was asked for, or offered, that is not in its place yet."""
+        return bool(self._awaited or self._offers)
 
     def take(self, message: messages.Offer | messages.Piece) -> None:
         """Deal with what the client says about files."""
@@ -109,14 +115,15 @@ class Staging:
     # -- offers ------------------------------------------------------------------------------------
 
     def _consider(self, message: messages.Offer) -> None:
-        if message.mount not in self._awaited:  # who may run nothing has no mounts, and shall leave nothing here either
+        # Who may run nothing has no mounts, and shall leave nothing here either.
+        if self._places.of(message.mount) is None:
             self._say(messages.Staged(offer=message.offer, problems=["nothing was taken to the server: nobody asked"]))
             return
         offer = self._offers.setdefault(message.offer, _Offer(message.mount))
         wanted = []
         for entry in message.entries:
             if entry.kind != "file":
-                self._attempt(offer, entry.name, lambda entry=entry: self._make(offer, entry))  # type: ignore[misc]
+                self._attempt(offer, entry, lambda entry=entry: self._make(offer, entry))  # type: ignore[misc]
             elif entry.digest in offer.asked:
                 offer.missing[offer.asked[entry.digest]].append(entry)
             elif not self._place(offer, entry) and self._is_within_quota(offer, entry):
@@ -138,7 +145,7 @@ class Staging:
             return False
         try:
             artifact = _artifact(entry, offer.mount)
-            self._attempt(offer, entry.name, lambda: self._receiver(offer.mount).copy(artifact, fd, entry.digest))
+            self._attempt(offer, entry, lambda: self._receiver(offer.mount).copy(artifact, fd, entry.digest))
         finally:
             os.close(fd)
         return True
@@ -158,6 +165,7 @@ class Staging:
         except QuotaExceededError as error:
             offer.problems.append(f"not taken to the server: {error}")
             self.failure = self.failure or StagingError(f"not taken to the server: {error}")
+            self._say(messages.Declined(number=entry.number))
             return False
         return True
 
@@ -184,9 +192,8 @@ class Staging:
             entries = offer.missing[piece.number]
         except (OSError, NameRefusedError, BrokenTransferError, QuotaExceededError) as error:
             self._contents.drop()
-            self._fail(offer, entry.name, error)
-            if not isinstance(piece, messages.ArtifactEnd):
-                self._say(messages.Declined(number=piece.number))
+            for waiting in offer.missing[piece.number]:
+                self._fail(offer, waiting, error)
             digest, entries = b"", []
         del offer.missing[piece.number]
         for waiting in entries:
@@ -207,16 +214,21 @@ class Staging:
             receiver = self._receivers[mount] = Receiver(place, "client", SoleWriter())
         return receiver
 
-    def _attempt(self, offer: _Offer, name: str, deed: Callable[[], str | None]) -> None:
+    def _attempt(self, offer: _Offer, entry: messages.Entry, deed: Callable[[], str | None]) -> None:
         try:
+            if not self._may_replace(offer.mount, entry.name):
+                raise BrokenTransferError("it was changed on both sides; the server keeps its own")
             remark = deed()
+            self._note(offer.mount, entry.name, entry.digest)
         except (OSError, NameRefusedError, BrokenTransferError) as error:
-            self._fail(offer, name, error)
+            self._fail(offer, entry, error)
         else:
             if remark:
                 offer.problems.append(remark)
 
-    def _fail(self, offer: _Offer, name: str, error: Exception) -> None:
+    def _fail(self, offer: _Offer, entry: messages.Entry, error: Exception) -> None:
+        name = entry.name
+        self._say(messages.Declined(number=entry.number))
         why = in_words(error) if isinstance(error, OSError) else str(error)
         text = why if isinstance(error, NameRefusedError) else f"{ascii(name)}: {why}"
         offer.problems.append(f"not taken to the server: {text}")
