@@ -404,6 +404,7 @@ registry = (
             one_of:
                 run_process("sleep 1000.$N")
                 probe_steps($T, ticks: 3)
+            wait elapsed(0.5s)  # the process has ended before the shutdown looks whether it has
             """
         ),
     ),
@@ -416,6 +417,7 @@ registry = (
             one_of:
                 run_process("sleep 1000.$N", shutdown_signal: signal!sigint)
                 probe_steps($T, ticks: 3)
+            wait elapsed(0.5s)  # the process has ended before the shutdown looks whether it has
             """
         ),
     ),

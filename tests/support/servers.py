@@ -31,6 +31,8 @@ PLAIN = ("--port", "0")
 # So that nothing a test provokes takes long; but a busy machine may need a second to start a worker, and meanwhile
 # a raw client of a test may say nothing.
 BRISK = ("--watchdog", "2", "--shutdown-timeout", "3")
+# Where a raw client says nothing while commands run, each of which may take seconds on a busy machine.
+PATIENT = ("--watchdog", "60", "--shutdown-timeout", "3")
 # Where an action never ends by itself, and is to be killed.
 IMPATIENT = ("--watchdog", "2", "--shutdown-timeout", "0.5")
 

@@ -21,8 +21,8 @@ from tests.support.probe import pids_of
 from tests.support.rawclients import HELLO, NOWHERE, RawClient, Version1Client
 from tests.support.servers import (
     BIN,
-    BRISK,
     CURVE,
+    PATIENT,
     ServerProcess,
     clean_environment,
     make_guest,
@@ -57,7 +57,7 @@ class Desk:
         self.trodden = folder / "trodden"
         (mines / "mine_module.py").write_text(f"open({str(self.trodden)!r}, 'w').close()\nMine = None\n")
         site = os.pathsep.join((site, str(mines)))
-        self.server = ServerProcess(folder / "server", *CURVE, *BRISK, keys=self.owner.folder, site=site)
+        self.server = ServerProcess(folder / "server", *CURVE, *PATIENT, keys=self.owner.folder, site=site)
 
     def type(self, *words: str) -> str:
         """Run a command on the server's key store."""

@@ -32,8 +32,8 @@ from scenario_execution_remote.transport import connect
 from tests.support.rawclients import HELLO, RawClient
 from tests.support.servers import (
     BIN,
-    BRISK,
     CURVE,
+    PATIENT,
     Identity,
     ServerProcess,
     clean_environment,
@@ -61,7 +61,7 @@ class Lab:
     def start(self, *options: str) -> ServerProcess:
         self.starts += 1
         place = self.folder / f"{self.name}{self.starts}"
-        return ServerProcess(place, *CURVE, *BRISK, *options, keys=self.owner.folder, site=self.site)
+        return ServerProcess(place, *CURVE, *PATIENT, *options, keys=self.owner.folder, site=self.site)
 
     def type(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run se-server with the server's keys, or se-remote with the client's."""
