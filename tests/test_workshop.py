@@ -121,6 +121,18 @@ def test_a_file_named_from_the_callers_folder_is_found_from_the_root(
     assert dev.here("exposed") == "exposed"
 
 
+@pytest.mark.parametrize(
+    ("words", "are_together"), [(("-n", "2"), True), (("tests", "-n2"), True), (("tests",), False), (("pure",), False)]
+)
+def test_the_tests_of_a_file_stay_together_when_several_files_run_at_once(
+    words: tuple[str, ...], are_together: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command: list[str] = []
+    monkeypatch.setattr(dev, "become", lambda _, words: command.extend(map(str, words)))
+    dev.test(an_environment(tmp_path), words)
+    assert ("loadfile" in command) == are_together
+
+
 def test_who_wants_no_bytecode_beside_the_sources_gets_it_in_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
