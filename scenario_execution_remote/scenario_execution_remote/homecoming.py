@@ -18,6 +18,7 @@ from .mounts import OUTPUT, Line, Mounts, Tell
 from .protocol import messages, wire
 
 LEDGER = Ledger()  # of this process: all servers of a run write into one output directory
+CLOSE_S = 30.0  # for what has arrived to be written, a megabyte at most: a disk that hangs keeps no run from ending
 _REPORT_AFTER_BYTES = 128 * 1024  # half of the sender's first window; what is owed when nothing waits is said at once
 _LOOK_EVERY_S = 0.2  # whether the link is over, which nobody says here
 
@@ -100,9 +101,10 @@ class Homecoming:
         self._is_closed = True
         if self._thread is not None:
             self._queue.put(None)
-            self._thread.join()
-        for receiver in self._receivers.values():
-            receiver.close()
+            self._thread.join(CLOSE_S)
+        if self._thread is None or not self._thread.is_alive():
+            for receiver in self._receivers.values():
+                receiver.close()
         self._reporter.end()
         self._mounts.close()
         if self._finished < self._expected:

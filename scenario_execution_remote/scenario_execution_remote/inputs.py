@@ -28,6 +28,7 @@ from .files.sending import DIGEST_BYTES, Piece, entry_of
 from .mounts import INPUT, OUTPUT, Line, Mounts, Tell
 from .protocol import messages, wire
 
+CLOSE_S = 30.0  # for a piece to be read: a disk that hangs keeps no run from ending
 _LOOK_EVERY_S = 0.2  # whether the link is over, which nobody says here
 
 _WATCHED_COUNT = 1000  # entries beside a scenario that are looked at whenever an action begins: 10 ms of a tick
@@ -148,10 +149,11 @@ class Inputs:
             self._taken.notify_all()
         if self._thread is not None:
             self._queue.put(None)
-            self._thread.join()
+            self._thread.join(CLOSE_S)
         self._reporter.end()
-        for folder in self._folders.values():
-            folder.close()
+        if self._thread is None or not self._thread.is_alive():
+            for folder in self._folders.values():
+                folder.close()
 
     # -- the link's thread -------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from scenario_execution_server.worker.folder import remove_folder
 from scenario_execution_server.worker.keeping import ended_s, read_about
 
 _LOOK_EVERY_S = 30.0  # nothing of it is urgent but what a session has just left, of which the front tells
+_LAST_LOOK_S = 10.0  # for a large folder to be removed; a disk that hangs keeps no server from ending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ class Keeper:
         """Look once more, and stop."""
         self._is_closed = True
         self._wake.set()
-        self._thread.join()
+        self._thread.join(_LAST_LOOK_S)
 
     # -- the thread --------------------------------------------------------------------------------
 
@@ -89,8 +90,8 @@ class Keeper:
             is_last = self._is_closed  # after that: who closes wakes us behind it
             try:
                 self._look()
-            except OSError as error:
-                self._complain(str(error))
+            except Exception as error:  # noqa: BLE001 - the thread's only way to say so, and the next look may succeed
+                self._complain(str(error) or type(error).__name__)
             if is_last:
                 return
             self._wake.wait(_LOOK_EVERY_S)

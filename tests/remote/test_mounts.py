@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scenario_execution_remote.files.receiving import Receiver
 from scenario_execution_remote.files.sending import Digest
 from scenario_execution_remote.homecoming import Homecoming
 from scenario_execution_remote.inputs import Inputs
@@ -92,3 +94,46 @@ def test_what_lies_in_input_folders_is_offered_and_nothing_else(
     files.close()
     offered = [entry.name for offer in line.posted for entry in offer.entries]
     assert offered == (["secret"] if is_offered else [])
+
+
+def test_numbers_that_a_server_makes_up_are_sent_nothing_and_what_it_asks_for_twice_is_offered_once(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "x").write_text("x")
+    line = Line()
+    mounts = Mounts(line, "server", "copy", lambda _level, _text: None)
+    mounts.mount(str(tmp_path), INPUT)
+    files = Inputs(line, "server", mounts, lambda _level, _text: None, 1000)
+    for message in (
+        messages.Awaited(mount=1),
+        messages.Awaited(mount=1),
+        messages.Awaited(mount=99),
+        messages.Wanted(offer=1, numbers=[99, 1, -1]),
+    ):
+        files.take(message)
+    wait_until(lambda: any(isinstance(said, messages.ArtifactEnd) for said in line.posted))
+    files.close()
+    offered = [[entry.name for entry in said.entries] for said in line.posted if isinstance(said, messages.Offer)]
+    assert offered == [["x"], [], []]
+    assert [said.number for said in line.posted if isinstance(said, messages.Artifact)] == [1]
+
+
+def test_a_disk_that_hangs_keeps_no_run_from_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line, told = Line(), []
+    mounts = Mounts(line, "server", "copy", lambda _level, _text: None)
+    mounts.mount(str(tmp_path), OUTPUT)
+    files = Homecoming(line, "server", mounts, lambda _level, text: told.append(text))
+    monkeypatch.setattr("scenario_execution_remote.homecoming.CLOSE_S", 0.05)
+    has_begun, may_go_on = threading.Event(), threading.Event()
+
+    def hang(self: Receiver, artifact: messages.Artifact) -> None:
+        has_begun.set()
+        may_go_on.wait(30.0)
+
+    monkeypatch.setattr(Receiver, "begin", hang)
+    files.take(messages.Collected(number=1, size_bytes=4))
+    files.take(file_called("x", 1)[0])
+    assert has_begun.wait(30.0)
+    files.close()
+    assert any("1 files did not come home, 'x' among them" in text for text in told)
+    may_go_on.set()

@@ -98,3 +98,14 @@ def test_a_size_that_cannot_be_is_refused(size_bytes: int, store: Store) -> None
         )
     )
     assert len(store.depot.close()) == 1 and store.holds() == {}
+
+
+def test_files_that_are_sent_after_others_have_numbers_of_their_own(store: Store) -> None:
+    for name in ("a", "b"):
+        store.put(os.urandom(10), name)
+    store.depot.close()
+    store.said.clear()
+    for _ in range(2):
+        store.depot.send("files")
+    assert [one.number for one in store.said if isinstance(one, messages.Artifact)] == [1, 2, 3, 4, 5, 6]
+    assert [one.number for one in store.said if isinstance(one, messages.Collected)] == [3, 6]

@@ -63,6 +63,7 @@ class Depot:
         self._quota = quota
         self._pause = pause
         self._receiver: Receiver | None = None
+        self._last_number = 0
         self._name = ""  # of what is coming in
         self._problems: list[str] = []
         self._left_bytes: int | None = None
@@ -102,10 +103,12 @@ class Depot:
             DepotError: there is no such thing.
         """
         entries = self._below(path)
-        self._say(messages.Collected(number=len(entries), size_bytes=sum(look.size_bytes for _, look in entries)))
+        first = self._last_number + 1  # the other side may have declined some number before
+        self._last_number += len(entries)
+        self._say(messages.Collected(number=self._last_number, size_bytes=sum(look.size_bytes for _, look in entries)))
         failed = 0
         with _opened(self._base) as folder:
-            for number, (name, _) in enumerate(entries, 1):
+            for number, (name, _) in enumerate(entries, first):
                 try:
                     failed += self._outlet.put_all_of(folder, number, 0, name) == b""
                 except (OSError, NameRefusedError, QuotaExceededError) as error:

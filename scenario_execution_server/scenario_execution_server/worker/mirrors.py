@@ -15,6 +15,14 @@ from scenario_execution_server.worker.conversation import Conversation
 FEEDBACK_CHARACTERS = 64 * 1024  # a message for displays; beyond that it is a file, and would not fit into one body
 
 
+def feedback_text(value: object) -> str:
+    """A feedback message as displays get it: of any object, also of one without a text, for which nobody else asks."""
+    try:
+        return str(value)[:FEEDBACK_CHARACTERS]
+    except Exception as error:  # noqa: BLE001 - an action's own class; locally it does no harm either
+        return f"<{type(value).__name__} without a text: {type(error).__name__}>"
+
+
 def report_feedback(cls: type, changed: Callable[[object, str], None]) -> type:
     """A class like *cls* that reports each assignment to ``feedback_message``, which threads may do between ticks."""
 
@@ -22,9 +30,11 @@ def report_feedback(cls: type, changed: Callable[[object, str], None]) -> type:
         return self.__dict__.get("feedback_message", "")
 
     def assign(self: Any, value: Any) -> None:
-        if value != self.__dict__.get("feedback_message"):
-            self.__dict__["feedback_message"] = value
-            changed(self, str(value)[:FEEDBACK_CHARACTERS])
+        before = feedback_text(self.__dict__.get("feedback_message"))
+        self.__dict__["feedback_message"] = value
+        text = feedback_text(value)
+        if text != before:
+            changed(self, text)
 
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
     return type(cls.__name__, (cls,), names | {"feedback_message": property(get, assign)})

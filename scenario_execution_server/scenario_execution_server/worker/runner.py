@@ -21,7 +21,7 @@ from scenario_execution_server.worker.catalogue import find_action
 from scenario_execution_server.worker.conversation import Conversation
 from scenario_execution_server.worker.faults import fault_from
 from scenario_execution_server.worker.handles import Handles
-from scenario_execution_server.worker.mirrors import FEEDBACK_CHARACTERS, mirror_registrations, report_feedback
+from scenario_execution_server.worker.mirrors import feedback_text, mirror_registrations, report_feedback
 from scenario_execution_server.worker.offer import offer
 from scenario_execution_server.worker.permission import NOTHING, check_permitted
 from scenario_execution_server.worker.stand_ins import (
@@ -363,7 +363,7 @@ def await_futures(limit_s: float = FUTURES_WAIT_S) -> None:
 
 
 def _feedback_of(instance: py_trees.behaviour.Behaviour) -> str:
-    return str(instance.feedback_message)[:FEEDBACK_CHARACTERS]
+    return feedback_text(instance.feedback_message)
 
 
 def _nodes_of(hosted: Hosted) -> list[Any]:

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Feedback of actions is reported as text, whatever it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scenario_execution_server.worker.mirrors import FEEDBACK_CHARACTERS, report_feedback
+
+
+class Action:
+    feedback_message: Any
+
+
+class Textless:
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+class Incomparable:
+    def __ne__(self, other: object) -> bool:
+        raise ValueError("neither")
+
+    def __str__(self) -> str:
+        return "incomparable"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("text", "text"),
+        (3, "3"),
+        (Textless(), "<Textless without a text: ValueError>"),
+        (Incomparable(), "incomparable"),
+        ("x" * 100_000, "x" * FEEDBACK_CHARACTERS),
+    ],
+    ids=["text", "number", "textless", "incomparable", "long"],
+)
+def test_what_an_action_sets_is_told_once_and_stays_what_it_is(value: Any, text: str) -> None:
+    told: list[str] = []
+    action = report_feedback(Action, lambda _action, said: told.append(said))()
+    action.feedback_message = value
+    action.feedback_message = value
+    assert told == [text] and action.feedback_message is value
