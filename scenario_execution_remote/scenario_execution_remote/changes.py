@@ -27,10 +27,9 @@ class Changes:
         """From now on, changes in this folder count."""
         self._known[mount] = dict(entries)
 
-    @property
-    def watched(self) -> list[int]:
-        """The mounts that have begun."""
-        return list(self._known)
+    def count(self, mount: int) -> int | None:
+        """How much lay in this folder when it was last looked at; None if it has not begun."""
+        return len(self._known[mount]) if mount in self._known else None
 
     def found(
         self, mount: int, folder: Folder, entries: Iterable[tuple[str, Look]]

@@ -31,7 +31,7 @@ from .protocol import messages, wire
 CLOSE_S = 30.0  # for a piece to be read: a disk that hangs keeps no run from ending
 _LOOK_EVERY_S = 0.2  # whether the link is over, which nobody says here
 
-_WATCHED_COUNT = 1000  # entries beside a scenario that are looked at whenever an action begins: 10 ms of a tick
+_WATCHED_COUNT = 500  # entries beside a scenario that are looked at whenever an action begins: 10 ms of a tick
 
 
 class _Over(Exception):
@@ -112,13 +112,18 @@ class Inputs:
                 self._folders[mount] = folder = Folder(path)
                 self._changes.begin(mount, folder.walk([]))
 
-    def catch_up(self) -> None:
+    def catch_up(self, *, everywhere: bool = False) -> None:
         """Take along what has changed here, before an action is called that may read it: by local actions, or by what
-        came from other servers. The server carries out what is said behind this when it is in its place."""
+        came from other servers. The server carries out what is said behind this when it is in its place.
+
+        Args:
+            everywhere: Also where much lies beside the scenario, so that looking takes longer than a tick may.
+        """
         with suppress(_Over):
             for role in (INPUT, OUTPUT):
                 for mount in self._mounts.copied(role):
-                    if mount in self._changes.watched:
+                    count = self._changes.count(mount)
+                    if count is not None and (everywhere or role == OUTPUT or count <= _WATCHED_COUNT):
                         self._offer_changes(mount, role)
 
     def _offer_changes(self, mount: int, role: str) -> None:
@@ -200,8 +205,7 @@ class Inputs:
             if path is not None and mount not in self._folders:
                 folder = self._folders[mount] = Folder(path)
                 chosen = list(self._selection(folder, self._mounts.names_in(mount)).chosen(left))
-                if len(chosen) <= _WATCHED_COUNT:
-                    self._changes.begin(mount, chosen)
+                self._changes.begin(mount, chosen)
                 entries = self._entries(mount, folder, chosen, left)
         except OSError as error:
             left.append(str(error))

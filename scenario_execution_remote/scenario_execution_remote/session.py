@@ -94,7 +94,7 @@ class RemoteSession:
         registry = setup_kwargs.get("process_registry")
         if registry is not self._caught_up_for:
             self._caught_up_for = registry
-            self.inputs.catch_up()
+            self.inputs.catch_up(everywhere=True)
 
     def close(self) -> None:
         """The link is over."""

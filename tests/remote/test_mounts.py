@@ -137,3 +137,25 @@ def test_a_disk_that_hangs_keeps_no_run_from_ending(tmp_path: Path, monkeypatch:
     files.close()
     assert any("1 files did not come home, 'x' among them" in text for text in told)
     may_go_on.set()
+
+
+@pytest.mark.parametrize(("count", "seen_at_once"), [(2, True), (3, False)])
+def test_where_much_lies_beside_a_scenario_changes_are_seen_when_the_next_one_is_set_up(
+    count: int, seen_at_once: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scenario_execution_remote.inputs._WATCHED_COUNT", 2)
+    for number in range(count):
+        (tmp_path / str(number)).write_text("before")
+    line = Line()
+    mounts = Mounts(line, "server", "copy", lambda _level, _text: None)
+    mounts.mount(str(tmp_path), INPUT)
+    files = Inputs(line, "server", mounts, lambda _level, _text: None, 1000)
+    files.take(messages.Awaited(mount=1))
+    wait_until(lambda: line.posted)
+    line.posted.clear()
+    (tmp_path / "0").write_text("behind it")
+    files.catch_up()
+    assert [entry.name for said in line.posted for entry in said.entries] == (["0"] if seen_at_once else [])
+    files.catch_up(everywhere=True)
+    assert [entry.name for said in line.posted for entry in said.entries] == ["0"]
+    files.close()
