@@ -115,4 +115,26 @@ ROWS = (
             modifiers="",
         ),
     ),
+    Row(
+        name="what a local action has changed beside the scenario is there when the next document is set up",
+        feature=FILES,
+        unsteady=MEANWHILE,
+        files={
+            "parameters.yaml": "test:\n  word: one\n---\ntest:\n  word: two\n",
+            "data/map.yaml": "a map\n",
+            "grow.sh": f"{SH}echo more >> data/map.yaml\n",
+        },
+        options=("--scenario-parameter-file", "$F/parameters.yaml"),
+        text=scenario(
+            """
+            probe_code(at_setup: «
+                with Path(kwargs["output_dir"], "seen").open("a") as seen:
+                    seen.write(Path(kwargs["input_dir"], "data/map.yaml").read_text())») with:
+                APART
+            run_process("$F/grow.sh")
+            """,
+            modifiers="",
+            declare='word: string = "none"',
+        ),
+    ),
 )
