@@ -11,6 +11,7 @@ from typing import Any
 
 from .files.ledger import Ledger
 from .files.names import NameRefusedError
+from .files.pace import MESSAGES_IN_WINDOW, WINDOW_LIMIT_BYTES
 from .files.receiving import BrokenTransferError, Receiver
 from .files.reporting import Reporter
 from .files.sending import Piece, cost_of
@@ -19,7 +20,8 @@ from .protocol import messages, wire
 
 LEDGER = Ledger()  # of this process: all servers of a run write into one output directory
 CLOSE_S = 30.0  # for what has arrived to be written, a megabyte at most: a disk that hangs keeps no run from ending
-_REPORT_AFTER_BYTES = 128 * 1024  # half of the sender's first window; what is owed when nothing waits is said at once
+_REPORT_AFTER_BYTES = WINDOW_LIMIT_BYTES // MESSAGES_IN_WINDOW  # a message of those in which a large file comes
+_MORE_WITHIN_S = 0.001  # else what is owed is said: a slow link's window may be one chunk
 _LOOK_EVERY_S = 0.2  # whether the link is over, which nobody says here
 
 
@@ -137,15 +139,23 @@ class Homecoming:
     def _receive(self) -> None:
         owed = 0
         while True:
-            piece = self._queue.get()
+            try:
+                piece = self._queue.get(timeout=_MORE_WITHIN_S if owed else None)
+            except queue.Empty:
+                owed = self._report(owed)
+                continue
             if piece is None:
                 break
             self._deal_with(piece)
             owed += cost_of(piece)
-            if owed >= _REPORT_AFTER_BYTES or self._queue.empty():
-                self._link.post(wire.encode(messages.Taken(cost=owed)))
-                owed = 0
+            if owed >= _REPORT_AFTER_BYTES or (_is_end(piece) and piece.number >= self._expected):
+                owed = self._report(owed)
             self._note(piece)  # now, as who waits for the last one says good-bye, and the server shall know before
+
+    def _report(self, owed: int) -> int:
+        """Say what has been dealt with. Returns what is still owed: nothing."""
+        self._link.post(wire.encode(messages.Taken(cost=owed)))
+        return 0
 
     def _deal_with(self, piece: Piece) -> None:
         if isinstance(piece, messages.Artifact):
@@ -177,9 +187,7 @@ class Homecoming:
             self._tell("warning", f"remote({self._origin}): {remark}")
 
     def _note(self, piece: Piece) -> None:
-        is_last = isinstance(piece, messages.ArtifactEnd) or (
-            isinstance(piece, messages.Artifact) and piece.kind != "file"
-        )
+        is_last = _is_end(piece)
         is_file = isinstance(piece, messages.ArtifactEnd) and not self._is_dropped
         if is_file:
             self._reporter.finish()
@@ -189,7 +197,7 @@ class Homecoming:
             if is_last:
                 self._finished, self._name = piece.number, ""
                 self.file_count += is_file
-            self._progress.notify_all()
+                self._progress.notify_all()
 
     def _receiver(self, mount: int) -> Receiver:
         receiver = self._receivers.get(mount)
@@ -199,3 +207,8 @@ class Homecoming:
                 raise BrokenTransferError("it belongs to a folder that nobody has asked for")
             receiver = self._receivers[mount] = Receiver(path, self._origin, LEDGER, self)
         return receiver
+
+
+def _is_end(piece: Piece) -> bool:
+    """Whether nothing more of the same artifact follows."""
+    return isinstance(piece, messages.ArtifactEnd) or (isinstance(piece, messages.Artifact) and piece.kind != "file")

@@ -7,7 +7,13 @@ from collections import deque
 
 import pytest
 
-from scenario_execution_remote.files.pace import CHUNK_BYTES, QUEUEING_LIMIT_S, WINDOW_LIMIT_BYTES, Pace
+from scenario_execution_remote.files.pace import (
+    CHUNK_BYTES,
+    MESSAGES_IN_WINDOW,
+    QUEUEING_LIMIT_S,
+    WINDOW_LIMIT_BYTES,
+    Pace,
+)
 from scenario_execution_remote.protocol.stream import WINDOW_BYTES
 
 
@@ -20,7 +26,23 @@ def transfer(pace: Pace, delays_s: list[float]) -> None:
 
 
 def test_there_is_always_room_for_an_answer_beside_a_file() -> None:
-    assert WINDOW_LIMIT_BYTES + 2 * CHUNK_BYTES < WINDOW_BYTES
+    largest = Pace()
+    transfer(largest, [0.01] * 50)
+    assert largest.window_bytes == WINDOW_LIMIT_BYTES
+    assert WINDOW_LIMIT_BYTES + largest.message_bytes < WINDOW_BYTES
+
+
+def test_several_messages_are_on_their_way_unless_the_window_is_a_single_chunk() -> None:
+    pace = Pace()
+    transfer(pace, [0.01] * 50)
+    assert pace.message_bytes == WINDOW_LIMIT_BYTES // MESSAGES_IN_WINDOW
+    now_s = 10.0
+    for _ in range(50):  # all that is sent queues
+        pace.sent(CHUNK_BYTES, now_s)
+        pace.sent(CHUNK_BYTES, now_s)
+        now_s += 1.0
+        pace.taken(2 * CHUNK_BYTES, now_s)
+    assert (pace.window_bytes, pace.message_bytes) == (CHUNK_BYTES, CHUNK_BYTES)
 
 
 def test_no_more_than_a_window_is_on_its_way() -> None:

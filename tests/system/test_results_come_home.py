@@ -224,12 +224,14 @@ def test_a_transfer_that_is_killed_leaves_nothing_half_written_under_its_name(
 ) -> None:
     action = code(server.endpoint, update=BIG)
     client = start(whole(action), "-o", str(here(tmp_path)), whole=True)
+    wait_until(lambda: server.named("se-worker"), 30.0)
+    worker = server.named("se-worker")[0].pid  # to be known before: looking takes as long as the file does
     wait_until(lambda: list(here(tmp_path).glob(".scenario-remote-*")), 30.0)
     if part == "client":
         client.signal(signal.SIGKILL)
         client.finish()
     else:
-        os.kill(server.named("se-worker")[0].pid, signal.SIGKILL)
+        os.kill(worker, signal.SIGKILL)
         outcome = client.finish()
         assert outcome.code == 1
         (line,) = [line for line in outcome.said if "did not come home" in line]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lets pieces of files out to the other side, in messages of a chunk's size and no faster than they are taken."""
+"""Lets pieces of files out to the other side, in messages of a chunk or a few and no faster than they are taken."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from scenario_execution_remote.files.folder import Folder
 from scenario_execution_remote.files.names import NameRefusedError
-from scenario_execution_remote.files.pace import CHUNK_BYTES, Pace
+from scenario_execution_remote.files.pace import Pace
 from scenario_execution_remote.files.quota import Quota, QuotaExceededError
 from scenario_execution_remote.files.sending import Piece, cost_of, nothing, pieces
 from scenario_execution_remote.protocol import messages
@@ -59,7 +59,7 @@ class Outlet:
         """Send a piece together with others."""
         self._batch.append(piece)
         self._batch_cost += cost_of(piece)
-        if self._batch_cost >= CHUNK_BYTES:
+        if self._batch_cost >= self._pace.message_bytes:
             self.flush()
 
     def flush(self) -> None:

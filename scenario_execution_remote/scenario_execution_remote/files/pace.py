@@ -16,6 +16,9 @@ CHUNK_BYTES = 64 * 1024
 # Below the 1 MiB that a session may have unconfirmed on its way (stream.WINDOW_BYTES), so that there is always room
 # for a tick's answer.
 WINDOW_LIMIT_BYTES = 12 * CHUNK_BYTES
+# Each message costs every thread on its way a turn, and its confirmation another one; what is on its way while one is
+# dealt with are the others.
+MESSAGES_IN_WINDOW = 4
 _START_BYTES = 4 * CHUNK_BYTES
 QUEUEING_LIMIT_S = 0.025  # a quarter of the usual tick: half of it may be waited, and an answer needs some itself
 REPORT_AFTER_BYTES = CHUNK_BYTES  # what a receiver says no later than that it has taken: a window may be that small
@@ -38,6 +41,11 @@ class Pace:
     def window_bytes(self) -> int:
         """What may be on its way now."""
         return self._window
+
+    @property
+    def message_bytes(self) -> int:
+        """How much to put into one message: a share of the window, so that several are on their way."""
+        return max(CHUNK_BYTES, self._window // MESSAGES_IN_WINDOW)
 
     @property
     def is_all_taken(self) -> bool:
@@ -72,5 +80,5 @@ class Pace:
         if is_alone and delay_s > self._shortest_s:
             self._shortest_s += (delay_s - self._shortest_s) * _LEARNT
         self._shortest_s = min(self._shortest_s, delay_s)
-        step = -CHUNK_BYTES if delay_s - self._shortest_s > QUEUEING_LIMIT_S else CHUNK_BYTES
+        step = -self.message_bytes if delay_s - self._shortest_s > QUEUEING_LIMIT_S else CHUNK_BYTES
         self._window = min(max(self._window + step, CHUNK_BYTES), WINDOW_LIMIT_BYTES)

@@ -25,7 +25,7 @@ class Digest:
     """Covers a file's chunks with their places, and its size: holes need not be read to be covered."""
 
     def __init__(self) -> None:
-        self._hash = hashlib.blake2b(digest_size=DIGEST_BYTES)
+        self._hash = hashlib.sha256()  # processors of the last years have instructions for it: half of BLAKE2b's time
 
     def add(self, offset: int, data: bytes) -> None:
         """The next chunk."""
