@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -183,6 +185,29 @@ def test_what_two_servers_send_under_one_name_is_kept_under_two(there: Path, her
         assert (remark is None) is (content == "1")
         receiver.close()
     assert {name: (here / name).read_text() for name in names(here)} == {"x": "1", "x~two-2": "2", "x~two-2-2": "3"}
+
+
+def test_of_what_two_servers_send_under_the_same_names_at_the_same_time_nothing_is_lost(
+    there: Path, here: Path
+) -> None:
+    count, ledger, pieces = 200, Ledger(), {}
+    for origin in ("one", "two"):
+        for number in range(count):
+            (there / str(number)).write_text(f"{origin} {number}")
+        pieces[origin] = [sent(there, str(number), number + 1) for number in range(count)]
+    together = threading.Barrier(2)
+
+    def bring(origin: str) -> None:
+        receiver = Receiver(here, origin, ledger)
+        for several in pieces[origin]:
+            together.wait(10.0)
+            give(receiver, several)
+        receiver.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(bring, pieces))
+    found = sorted((here / name).read_text() for name in names(here))
+    assert found == sorted(f"{origin} {number}" for origin in pieces for number in range(count))
 
 
 def test_what_a_killed_receiver_has_left_is_removed_wherever_the_next_one_writes(

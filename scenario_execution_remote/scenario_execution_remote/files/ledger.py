@@ -11,9 +11,14 @@ if TYPE_CHECKING:
 
 
 class Ledger:
-    """Remembers who has put down what. From any thread."""
+    """Remembers who has put down what. From any thread.
+
+    Attributes:
+        placing: Held from the choice of a free name until what is there is noted: two might choose the same.
+    """
 
     def __init__(self) -> None:
+        self.placing = threading.Lock()
         self._lock = threading.Lock()
         self._entries: dict[str, tuple[set[object], Look | None]] = {}
 

@@ -151,15 +151,20 @@ class Receiver:
         os.ftruncate(fd, artifact.size_bytes)  # a hole at its end
         os.fchmod(fd, artifact.mode & _MODE_BITS)
         os.utime(fd, ns=(artifact.mtime_ns, artifact.mtime_ns))
-        name, remark = self._place_for(name, digest)
+        with self._ledger.placing:
+            name, remark = self._place_for(name, digest)
+            self._rename(unfinished, name)
+        os.close(fd)
+        return remark
+
+    def _rename(self, unfinished: _Unfinished, name: str) -> None:
+        """Give it its name, and note whose it is."""
         with self._folder.parent_of(name) as (parent, final):
             # Renamed, so that whoever looks finds the old file or the new one. Not fsynced: a killed process leaves
             # nothing half written, and ten thousand files would wait ten thousand times for the disk.
             os.replace(unfinished.own_name, final, src_dir_fd=parent, dst_dir_fd=parent)
             self._unfinished = None
-            self._ledger.note(self._path(name), self._owner, Look.of(os.fstat(fd)))
-        os.close(fd)
-        return remark
+            self._ledger.note(self._path(name), self._owner, Look.of(os.fstat(unfinished.fd)))
 
     def drop(self) -> None:
         """Remove what is not complete."""
@@ -191,7 +196,7 @@ class Receiver:
     def _make_link(self, artifact: messages.Artifact) -> str | None:
         target = checked_link(artifact.name, artifact.target)
         own_name = f"{OWN_PREFIX}{secrets.token_hex(8)}"
-        with self._folder.parent_of(artifact.name, make=True) as (parent, _):
+        with self._ledger.placing, self._folder.parent_of(artifact.name, make=True) as (parent, _):
             os.symlink(target, own_name, dir_fd=parent)
             try:
                 name, remark = self._place_for(artifact.name, None)
