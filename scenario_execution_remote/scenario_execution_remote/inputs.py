@@ -119,12 +119,17 @@ class Inputs:
         Args:
             everywhere: Also where much lies beside the scenario, so that looking takes longer than a tick may.
         """
+        outputs = self._mounts.copied(OUTPUT)
+        around = [self._mounts.path_of(mount, OUTPUT) for mount in outputs]
         with suppress(_Over):
-            for role in (INPUT, OUTPUT):
-                for mount in self._mounts.copied(role):
-                    count = self._changes.count(mount)
-                    if count is not None and (everywhere or role == OUTPUT or count <= _WATCHED_COUNT):
-                        self._offer_changes(mount, role)
+            for mount in self._mounts.copied(INPUT):
+                path, count = self._mounts.path_of(mount, INPUT), self._changes.count(mount)
+                is_seen = count is not None and (everywhere or count <= _WATCHED_COUNT)
+                if is_seen and path is not None and not any(one in (path, *path.parents) for one in around):
+                    self._offer_changes(mount, INPUT)
+            for mount in outputs:
+                if self._changes.count(mount) is not None:
+                    self._offer_changes(mount, OUTPUT)
 
     def _offer_changes(self, mount: int, role: str) -> None:
         folder = self._folders[mount]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.servers import ServerProcess
 from tests.system.conftest import Run
 from tests.system.test_results_come_home import code, go, here, tree, whole
@@ -120,3 +122,25 @@ def test_keys_do_not_travel_from_the_output_directory_either(server: ServerProce
     write = "[(out / n).write_text('s') for n in ('a.key_secret', 'plain')]"
     look = "assert [p.name for p in out.iterdir()] == ['plain'], list(out.iterdir())"
     go(run, tmp_path, code("", local=True, update=write), code(server.endpoint, update=look))
+
+
+@pytest.mark.parametrize("output", [".", ".."])
+def test_results_may_lie_beside_the_scenario_or_around_it(
+    output: str, server: ServerProcess, run: Run, tmp_path: Path
+) -> None:
+    change = "Path(self.kwargs['input_dir'], 'params').write_text('after'); (out / 'x').write_text('here')"
+    look = "assert [Path(p).read_text() for p in ('params', out / 'x')] == ['after', 'here'];"
+    look += " (out / 'x').write_text('end')"
+    text = whole(
+        code(server.endpoint, update="assert Path('params').read_text() == 'before'; (out / 'x').write_text('there')"),
+        code("", local=True, update=change),
+        code(server.endpoint, update=look),
+    )
+    (tmp_path / "client-1").mkdir()
+    (tmp_path / "client-1" / "params").write_text("before")
+    outcome = run(text, "-o", output, whole=True)
+    assert outcome.code == 0, outcome.output
+    assert not [line for line in outcome.said if line.startswith("WARN")], outcome.output
+    assert (tmp_path / "client-1" / output / "x").read_text() == "end"
+    assert (tmp_path / "client-1" / "params").read_text() == "after"
+    assert not list(tmp_path.rglob("*~*"))

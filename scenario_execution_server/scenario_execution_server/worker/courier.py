@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,27 +82,35 @@ class Courier:
 
     # -- the main thread ---------------------------------------------------------------------------
 
-    def may_replace(self, mount: int, name: str) -> bool:
-        """Whether the client has what lies there, if anything does, and nobody writes to it."""
-        folder = self._folders.get(mount)
-        look = folder.look(name) if folder is not None else None
-        if folder is None or look is None or look.is_folder:
+    def may_replace(self, place: Path | None, name: str) -> bool:
+        """Whether the client has what lies at *name* in *place*, if anything does, and nobody writes to it."""
+        return all(self._may_replace(mount, inner) for mount, inner in self._seen_as(place, name))
+
+    def _may_replace(self, mount: int, name: str) -> bool:
+        folder = self._folders[mount]
+        look = folder.look(name)
+        if look is None or look.is_folder:
             return True
         known = self._known.get((mount, name))
         if known is None or known.look != look or not is_settled(folder, name, look):
             return False
         return known.is_sure or not look.is_file or self._is_as_sent(mount, name)
 
-    def note(self, mount: int, name: str, digest: bytes) -> None:
+    def note(self, place: Path | None, name: str, digest: bytes) -> None:
         """The client has put this there, or taken it away: it need not be sent."""
-        folder = self._folders.get(mount)
-        if folder is None:
-            return
-        look = folder.look(name)
-        if look is None:
-            self._known.pop((mount, name), None)
-        else:
-            self._known[mount, name] = _Known(look, True, digest)
+        for mount, inner in self._seen_as(place, name):
+            look = self._folders[mount].look(inner)
+            if look is None:
+                self._known.pop((mount, inner), None)
+            else:
+                self._known[mount, inner] = _Known(look, True, digest)
+
+    def _seen_as(self, place: Path | None, name: str) -> Iterator[tuple[int, str]]:
+        """The output folders that *name* lies in, as inputs may, and its name there."""
+        path = f"{place}/{name}"
+        for mount, folder in self._folders.items():
+            if path.startswith(f"{folder.path}/"):
+                yield mount, path[len(str(folder.path)) + 1 :]
 
     def collect(self, *, everything: bool = False) -> None:
         """Find what has changed and announce it; in the main thread.

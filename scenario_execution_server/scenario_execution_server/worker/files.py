@@ -54,7 +54,8 @@ class Files:
         self._courier = Courier(conversation, self._quota)
         self._staging = Staging(
             conversation.say, self._places, self._contents, self._quota, self._pause,
-            self._courier.may_replace, self._courier.note,
+            lambda mount, name: self._courier.may_replace(self._places.of(mount), name),
+            lambda mount, name, digest: self._courier.note(self._places.of(mount), name, digest),
         )  # fmt: skip
         conversation.translate(self._places.translated, self._places.told)
         self._is_copying = False
