@@ -11,6 +11,7 @@ from scenario_execution_remote.files.names import NameRefusedError
 from scenario_execution_remote.files.pace import Pace
 from scenario_execution_remote.files.quota import Quota, QuotaExceededError
 from scenario_execution_remote.files.sending import Piece, cost_of, nothing, pieces
+from scenario_execution_remote.freed_memory import keep_freed_memory
 from scenario_execution_remote.protocol import messages
 
 
@@ -31,6 +32,7 @@ class Outlet:
         quota: Quota | None = None,
         pause: Callable[[float], object] = time.sleep,
     ) -> None:
+        keep_freed_memory()
         self._send = send
         self._wait_for = wait_for
         self._quota = quota or Quota()

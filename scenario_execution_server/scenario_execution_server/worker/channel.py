@@ -13,6 +13,8 @@ import socket
 import struct
 import threading
 
+from scenario_execution_remote.freed_memory import keep_freed_memory
+
 _LENGTH = struct.Struct("!I")
 LENGTH_BYTES = _LENGTH.size
 
@@ -194,6 +196,7 @@ class FrontChannel:
         max_frame_bytes: int = MAX_FRAME_BYTES,
         pending_limit_bytes: int = PENDING_LIMIT_BYTES,
     ) -> None:
+        keep_freed_memory()
         sock.setblocking(False)
         self._sock = sock
         self._max_frame_bytes = max_frame_bytes
