@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results on their way home, beside the same bytes through bare pyzmq, and what another action's ticks notice of it."""
+"""Files both ways, beside the same bytes through bare pyzmq, and what another action's ticks notice of results."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -15,14 +16,17 @@ import zmq
 from benchmarks import bench
 from benchmarks.results import Aim, Cell, Result
 from scenario_execution_keys.keypair import KeyPair
+from scenario_execution_remote.carrying import remove, store
 from scenario_execution_remote.config import RemoteSettings
 from scenario_execution_remote.endpoint import Endpoint
 from scenario_execution_remote.files.pace import CHUNK_BYTES
+from scenario_execution_remote.files.reporting import Reporter
 from scenario_execution_remote.homecoming import Homecoming
 from scenario_execution_remote.link import Link
 from scenario_execution_remote.mounts import Mounts
 from scenario_execution_remote.protocol import messages
 from scenario_execution_remote.security import security_for
+from scenario_execution_remote.visit import Visit
 
 ROUNDS = 3  # interleaved, so that whatever else the machine does hits both alike
 TICK_PERIOD_S = 0.02  # five times the usual rate: enough ticks for a 99th percentile of a short transfer
@@ -134,13 +138,32 @@ class _Session:
         self._files.close()
 
 
+def _put_s(here: bench.Place, endpoint: str, source: Path) -> float:
+    """How long it takes to put a file on the server, as `se-remote put` does, and to hear that it is there."""
+    place = Endpoint.parse(endpoint)
+    security = security_for(place, RemoteSettings(endpoint=endpoint), here.store)
+    with Visit(place, security, program="se-bench", timeout_s=10.0) as visit:
+        visit.connect()
+        visit.open()
+        began_s = time.perf_counter()
+        _, problems = store(visit, [source], Reporter("put", lambda _level, text: None), 10.0)
+        took_s = time.perf_counter() - began_s
+        assert not problems, problems
+        remove(visit, f"files/{source.name}", 10.0)
+    return took_s
+
+
 def transfer(here: bench.Place, is_quick: bool) -> Result:
-    """One large result comes home, beside the same bytes in chunks of the same size through bare pyzmq over CURVE."""
+    """One large file each way, beside the same bytes in chunks of the same size through bare pyzmq over CURVE."""
     size_bytes = (32 if is_quick else 256) * 1024 * 1024
     count = size_bytes // CHUNK_BYTES
-    bare_s, ours_s, busy_us, idle_us = [], [], list[float](), list[float]()
+    bare_s, ours_s, put_s, busy_us, idle_us = [], [], [], list[float](), list[float]()
     target = here.folder / "home"
     target.mkdir()
+    source_file = here.folder / "large"
+    with source_file.open("wb") as file:
+        for _ in range(size_bytes >> 20):
+            file.write(os.urandom(1 << 20))
     with bench.server(here) as (endpoint, _), _source(here.store.client_pair()) as source:
         session = _Session(here, endpoint, target)
         _bare_s(source, 16)
@@ -151,12 +174,15 @@ def transfer(here: bench.Place, is_quick: bool) -> Result:
                 time.sleep(TICK_PERIOD_S / 10)
             bare_s.append(_bare_s(source, count))
             ours_s.append(session.bring_home_s(size_bytes, busy_us))
+            put_s.append(_put_s(here, endpoint, source_file))
         session.close()
-    bare, ours = (size_bytes / bench.median(taken) / 2**20 for taken in (bare_s, ours_s))
-    ratio = ours / bare
+    source_file.unlink()
+    bare, ours, put = (size_bytes / bench.median(taken) / 2**20 for taken in (bare_s, ours_s, put_s))
+    ratio, put_ratio = ours / bare, put / bare
     rows: list[list[Cell]] = [
         ["bare pyzmq over CURVE, nothing read or written", bare, 1.0, "", ""],
         ["a result comes home, meanwhile a tick", ours, ratio, bench.median(busy_us), bench.quantile(busy_us, 0.99)],
+        ["a file is put on the server", put, put_ratio, "", ""],
         ["a tick while nothing travels", "", "", bench.median(idle_us), bench.quantile(idle_us, 0.99)],
     ]
     late_ms = bench.quantile(busy_us, 0.99) / 1000
@@ -165,9 +191,10 @@ def transfer(here: bench.Place, is_quick: bool) -> Result:
         ["", "MiB/s", "times", "tick, median us", "tick, p99 us"], rows,
         aims=[
             Aim("a result on its way home", "half of bare pyzmq at least", f"{ratio:.2f}", ratio >= 0.5),
+            Aim("a file on its way to the server", "half of bare pyzmq at least", f"{put_ratio:.2f}", put_ratio >= 0.5),
             Aim("99 of 100 ticks meanwhile", "50 ms at most, half a tick", f"{late_ms:.1f} ms", late_ms <= 50.0),
         ],
         remarks=[
-            "A result is read, packed, encrypted, decrypted, unpacked, verified and written, through one process more.",
+            "A file is read, packed, encrypted, decrypted, unpacked, verified and written, through one process more.",
         ],
     )  # fmt: skip

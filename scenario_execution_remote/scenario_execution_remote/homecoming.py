@@ -11,7 +11,7 @@ from typing import Any
 
 from .files.ledger import Ledger
 from .files.names import NameRefusedError
-from .files.pace import MESSAGES_IN_WINDOW, WINDOW_LIMIT_BYTES
+from .files.pace import REPORT_AT_MOST_BYTES
 from .files.receiving import BrokenTransferError, Receiver
 from .files.reporting import Reporter
 from .files.sending import Piece, cost_of
@@ -20,7 +20,6 @@ from .protocol import messages, wire
 
 LEDGER = Ledger()  # of this process: all servers of a run write into one output directory
 CLOSE_S = 30.0  # for what has arrived to be written, a megabyte at most: a disk that hangs keeps no run from ending
-_REPORT_AFTER_BYTES = WINDOW_LIMIT_BYTES // MESSAGES_IN_WINDOW  # a message of those in which a large file comes
 _MORE_WITHIN_S = 0.001  # else what is owed is said: a slow link's window may be one chunk
 _LOOK_EVERY_S = 0.2  # whether the link is over, which nobody says here
 
@@ -148,7 +147,7 @@ class Homecoming:
                 break
             self._deal_with(piece)
             owed += cost_of(piece)
-            if owed >= _REPORT_AFTER_BYTES or (_is_end(piece) and piece.number >= self._expected):
+            if owed >= REPORT_AT_MOST_BYTES or (_is_end(piece) and piece.number >= self._expected):
                 owed = self._report(owed)
             self._note(piece)  # now, as who waits for the last one says good-bye, and the server shall know before
 

@@ -293,3 +293,15 @@ def test_without_time_to_wait_nobody_waits_for_another_threads_reading(
     assert conversation.next_call(0.01) is None
     channel.answer(value=1)
     assert result() == 1
+
+
+def test_what_the_next_call_is_can_be_seen_before_it_is_taken() -> None:
+    channel = Channel()
+    conversation = Conversation(channel)
+    beginning, end = messages.Chunk(number=1, offset=0, data=b"x"), messages.EndScenario(call=1, scenario=1)
+    channel.client_says(beginning, beginning, end)
+    kinds = frozenset((messages.Chunk,))
+    assert not conversation.has_next(kinds)
+    assert conversation.next_call() == beginning and conversation.has_next(kinds)
+    assert conversation.next_call() == beginning and not conversation.has_next(kinds)
+    assert conversation.next_call() == end and not conversation.has_next(kinds)

@@ -256,6 +256,20 @@ def test_what_was_taken_is_said_before_a_window_of_one_chunk_is_full(stage: Stag
     assert given == taken and stage.problems == []
 
 
+def test_what_came_in_one_message_is_reported_once(stage: Stage) -> None:
+    (stage.there / "a").write_bytes(os.urandom(3 * CHUNK_BYTES))
+    entries = stage.entries()
+    stage.offer(entries)
+    first, *chunks, end = stage.pieces(entries[0])
+    stage.staging.take(first)
+    for chunk in chunks:
+        stage.staging.take(chunk, is_more_there=chunk is not chunks[-1])
+    costs = [said.cost for said in stage.said if isinstance(said, messages.Taken)]
+    assert costs == [sum(map(cost_of, (first, *chunks)))]
+    stage.staging.take(end)
+    assert stage.problems == []
+
+
 def test_a_time_that_cannot_be_is_refused(stage: Stage) -> None:
     (stage.there / "a").write_bytes(b"x")
     (entry,) = stage.entries()

@@ -22,8 +22,15 @@ MESSAGES_IN_WINDOW = 4
 _START_BYTES = 4 * CHUNK_BYTES
 QUEUEING_LIMIT_S = 0.025  # a quarter of the usual tick: half of it may be waited, and an answer needs some itself
 REPORT_AFTER_BYTES = CHUNK_BYTES  # what a receiver says no later than that it has taken: a window may be that small
+# As long as more is there already, this much: a report for each message of a large file, and not for each chunk.
+REPORT_AT_MOST_BYTES = WINDOW_LIMIT_BYTES // MESSAGES_IN_WINDOW
 _LEARNT = 0.5  # of a delay that is not ours: two in a row are believed
 COST_OF_ONE_BYTES = 256  # of a message besides its data, so that ten thousand empty files are not free
+
+
+def report_after(is_more_there: bool) -> int:
+    """How much a receiver has dealt with, at least, when it says so; see the numbers above."""
+    return REPORT_AT_MOST_BYTES if is_more_there else REPORT_AFTER_BYTES
 
 
 class Pace:

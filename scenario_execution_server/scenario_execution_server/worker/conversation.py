@@ -89,6 +89,10 @@ class Conversation:
         """
         return self._wait(self._take_call, timeout_s)
 
+    def has_next(self, kinds: frozenset[type]) -> bool:
+        """Whether the next call has come already and is of one of these types; for who takes the calls."""
+        return bool(self._calls) and type(self._calls[0]) in kinds
+
     def _take_call(self) -> Any:
         return self._calls.popleft() if self._calls else None
 

@@ -20,7 +20,7 @@ from scenario_execution_remote.files.folder import Folder, Look
 from scenario_execution_remote.files.ledger import SoleWriter
 from scenario_execution_remote.files.names import NameRefusedError, checked
 from scenario_execution_remote.files.outlet import Outlet
-from scenario_execution_remote.files.pace import REPORT_AFTER_BYTES
+from scenario_execution_remote.files.pace import report_after
 from scenario_execution_remote.files.quota import Quota, QuotaExceededError, amount
 from scenario_execution_remote.files.receiving import BrokenTransferError, Receiver
 from scenario_execution_remote.files.sending import cost_of
@@ -155,8 +155,13 @@ class Depot:
         """Whether pieces are for the depot."""
         return self._receiver is not None
 
-    def take(self, piece: messages.Piece) -> None:
-        """Put down what the client sends."""
+    def take(self, piece: messages.Piece, *, is_more_there: bool = False) -> None:
+        """Put down what the client sends.
+
+        Args:
+            piece: It.
+            is_more_there: Whether another piece is the next that will be taken, without a wait.
+        """
         if self._receiver is None:
             return
         try:
@@ -178,7 +183,7 @@ class Depot:
         if pause_s > 0.0:
             self._pause(pause_s)
         self._owed += cost_of(piece)
-        if self._owed >= REPORT_AFTER_BYTES or isinstance(piece, messages.ArtifactEnd):
+        if self._owed >= report_after(is_more_there) or isinstance(piece, messages.ArtifactEnd):
             self._say(messages.Taken(cost=self._owed))
             self._owed = 0
 

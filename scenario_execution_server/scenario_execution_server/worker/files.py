@@ -30,7 +30,8 @@ from scenario_execution_server.worker.stock import RESULTS
 
 _RUNNING = Status.RUNNING.name
 # What comes in between calls, and the calls that have to do with files.
-_ON_THE_WAY: frozenset[type] = frozenset((messages.Offer, *get_args(messages.Piece)))
+_PIECES: frozenset[type] = frozenset(get_args(messages.Piece))
+_ON_THE_WAY: frozenset[type] = _PIECES | {messages.Offer}
 _OF_FILES: frozenset[type] = frozenset(
     (messages.FileTerms, messages.Mount, messages.Create, messages.Setup, *get_args(messages.ByHand))
 )
@@ -102,9 +103,9 @@ class Files:
 
     def _take(self, sent: messages.Offer | messages.Piece) -> None:
         if self._depot is not None and self._depot.is_open and not isinstance(sent, messages.Offer):
-            self._depot.take(sent)
+            self._depot.take(sent, is_more_there=self._conversation.has_next(_PIECES))
         else:
-            self._staging.take(sent)
+            self._staging.take(sent, is_more_there=self._conversation.has_next(_PIECES))
 
     def _agree(self, terms: messages.FileTerms) -> None:
         self._terms = terms

@@ -11,7 +11,7 @@ from typing import Any
 
 from scenario_execution_remote.files.ledger import SoleWriter
 from scenario_execution_remote.files.names import NameRefusedError
-from scenario_execution_remote.files.pace import REPORT_AFTER_BYTES
+from scenario_execution_remote.files.pace import report_after
 from scenario_execution_remote.files.quota import Quota, QuotaExceededError
 from scenario_execution_remote.files.receiving import BrokenTransferError, Receiver
 from scenario_execution_remote.files.sending import cost_of
@@ -92,8 +92,13 @@ class Staging:
         """Whether something was asked for, or offered, that is not in its place yet."""
         return bool(self._awaited or self._offers)
 
-    def take(self, message: messages.Offer | messages.Piece) -> None:
-        """Deal with what the client says about files."""
+    def take(self, message: messages.Offer | messages.Piece, *, is_more_there: bool = False) -> None:
+        """Deal with what the client says about files.
+
+        Args:
+            message: What it says.
+            is_more_there: Whether another piece is the next that will be taken, without a wait.
+        """
         if isinstance(message, messages.Offer):
             self._consider(message)
         else:
@@ -102,7 +107,7 @@ class Staging:
             if pause_s > 0.0:
                 self._pause(pause_s)
             self._owed += cost_of(message)
-            if self._owed >= REPORT_AFTER_BYTES or not any(offer.missing for offer in self._offers.values()):
+            if self._owed >= report_after(is_more_there) or not any(offer.missing for offer in self._offers.values()):
                 self._say(messages.Taken(cost=self._owed))
                 self._owed = 0
 
