@@ -330,6 +330,29 @@ def test_a_full_disk_is_the_reason_why_the_set_up_fails_and_the_session_goes_on(
     second.staging.close()
 
 
+@pytest.mark.parametrize("is_disk_full", [False, True])
+def test_what_comes_in_after_the_inputs_and_is_refused_fails_no_set_up_and_is_told(
+    is_disk_full: bool, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (stage.there / "input").write_bytes(b"x")
+    stage.go()
+    (stage.there / "input").unlink()
+    (stage.there / "written meanwhile").write_bytes(os.urandom(2000))
+
+    def full(*_arguments: object, **_more: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if is_disk_full:
+        monkeypatch.setattr(os, "pwrite", full)
+    else:
+        stage.quota.limit(total_bytes=1000)
+    entries = stage.entries()
+    stage.send(entries, stage.offer(entries, number=2))
+    (problem,) = stage.problems or []
+    assert problem.startswith("not taken to the server: 'written meanwhile'")
+    assert stage.staging.failure is None
+
+
 def test_of_many_files_that_cannot_be_put_down_some_are_named_and_the_rest_counted(stage: Stage) -> None:
     for number in range(100):
         (stage.there / f"{number:03}").write_text(str(number))

@@ -80,7 +80,7 @@ class Staging:
         self._size_bytes = 0  # of the content that is coming in
         self._owed = 0
         self._said_alive_s = 0.0
-        self.failure: StagingError | None = None
+        self.failure: StagingError | None = None  # why set-ups fail
 
     def await_offer(self, mount: int) -> None:
         """Ask the client to offer what lies behind this mount."""
@@ -169,7 +169,7 @@ class Staging:
             self._quota.add(entry.name, entry.size_bytes)
         except QuotaExceededError as error:
             offer.problems.append(f"not taken to the server: {error}")
-            self.failure = self.failure or StagingError(f"not taken to the server: {error}")
+            self._blame(offer, f"not taken to the server: {error}")
             self._say(messages.Declined(number=entry.number))
             return False
         return True
@@ -238,9 +238,14 @@ class Staging:
         text = why if isinstance(error, NameRefusedError) else f"{ascii(name)}: {why}"
         offer.problems.append(f"not taken to the server: {text}")
         if isinstance(error, OSError):  # this side's disk; whatever the action reads may be missing
-            self.failure = self.failure or StagingError(f"{ascii(name)} could not be put down on the server: {why}")
+            self._blame(offer, f"{ascii(name)} could not be put down on the server: {why}")
         elif isinstance(error, QuotaExceededError):
-            self.failure = self.failure or StagingError(f"not taken to the server: {error}")
+            self._blame(offer, f"not taken to the server: {error}")
+
+    def _blame(self, offer: _Offer, why: str) -> None:
+        """Set-ups fail for what they wait for; of what else comes in, as a local action wrote it, the client is told."""
+        if offer.mount in self._awaited:
+            self.failure = self.failure or StagingError(why)
 
     def _go_on(self) -> None:
         """Tell the client that this takes its time, and not that nothing moves."""
