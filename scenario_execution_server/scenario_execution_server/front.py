@@ -69,9 +69,12 @@ class Front:
         watched = self._watch.fileno()
         for fd in (*doors, self._signals_fd, *(() if watched is None else (watched,))):
             self._poller.register(fd, select.EPOLLIN)
-        while not self._is_done():
-            hosting.watch_launcher()
+        while True:
             is_behind = self._reception.serve() or bool(hosting.behind)
+            hosting.hear_of_ends()
+            if self._is_done():
+                return 0
+            hosting.watch_launcher()  # whose descriptors are other ones when a session has begun or ended
             wait_s = 0.0 if is_behind else max(0.0, self._next_chores_s - time.monotonic())
             for fd, events in self._poller.poll(wait_s):
                 # A door's only says that something has changed, and once: doors are asked themselves, in each turn.
@@ -82,21 +85,19 @@ class Front:
                 elif fd == watched:
                     self._watch.serve()
                 else:
-                    hosting.has_launcher_news = True
+                    hosting.expect_ends()
             if hosting.behind:
                 hosting.catch_up()
-            hosting.hear_of_ends()
             now_s = time.monotonic()
             if now_s >= self._next_chores_s:
                 self._next_chores_s = now_s + _CHORES_EVERY_S
                 self._do_chores(now_s)
-        return 0
 
     def _do_chores(self, now_s: float) -> None:
         hosting = self._hosting
         self._doors.check()
         self._watch.tick()
-        hosting.has_launcher_news = True  # it looks after sessions that do not end as they should
+        hosting.expect_ends()  # the launcher looks after sessions that do not end as they should
         if self._files is not None:
             self._files.tick()
         self._doors.refresh()
@@ -107,7 +108,7 @@ class Front:
         limit_s = self._settings.connect_timeout_s
         if limit_s and not hosting.had_any and now_s - self._started_s >= limit_s:
             self._log.info("nobody came within %g s, as --connect-timeout asks", limit_s)
-            hosting.is_stopping = True
+            hosting.stop()
 
     def _signalled(self) -> None:
         count = raised(self._signals_fd)

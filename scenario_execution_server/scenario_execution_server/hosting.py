@@ -81,7 +81,6 @@ class Hosting:
     Attributes:
         sessions: All of them.
         behind: Those whose workers have said more than could be dealt with in one turn, by descriptor.
-        has_launcher_news: Whether the launcher's descriptors may have changed, or one of them is readable.
         had_any: Whether there was a session that was more than a look.
         is_stopping: Whether the server is about to stop, and takes no more.
     """
@@ -98,7 +97,6 @@ class Hosting:
     ) -> None:
         self.sessions: SessionTable[FrontWorker] = SessionTable(limit=settings.max_sessions)
         self.behind: dict[int, FrontSession] = {}
-        self.has_launcher_news = True
         self.had_any = False
         self.is_stopping = False
         self._is_hurried = False
@@ -111,6 +109,7 @@ class Hosting:
         self._files = files
         self._workers: dict[int, FrontSession] = {}  # by the descriptor that is polled
         self._launcher_fds: set[int] = set()
+        self._has_launcher_news = True  # its descriptors may have changed, or one of them is readable
 
     # -- sessions ----------------------------------------------------------------------------------
 
@@ -124,7 +123,7 @@ class Hosting:
             name = secrets.token_hex(SESSION_ID_BYTES)
         try:
             handle = self._launcher.start(name)
-            self.has_launcher_news = True
+            self._has_launcher_news = True
         except Exception as error:  # noqa: BLE001 - a launcher may be a plug-in; its fault must not end the others
             self._log.error("cannot start a worker session=%s client=%s why=%r", name, peer.name, str(error))
             text = f"The server could not start a worker: {error}"
@@ -164,7 +163,7 @@ class Hosting:
         session.grace_s = 0.0 if self._is_hurried else min(allowed_s, allowed_s if grace_s is None else grace_s)
         self._stop_worker(session, session.grace_s)
 
-    def stop(self, *, is_hurried: bool) -> None:
+    def stop(self, *, is_hurried: bool = False) -> None:
         """Take no more sessions and end those there are, without grace if *is_hurried*."""
         self.is_stopping = True
         self._is_hurried = is_hurried
@@ -213,9 +212,13 @@ class Hosting:
             self.take(session)
             self.watch_worker(session)
 
+    def expect_ends(self) -> None:
+        """The launcher may have something to tell."""
+        self._has_launcher_news = True
+
     def hear_of_ends(self) -> None:
         """Deal with workers that have ended, if there may be any."""
-        if self.has_launcher_news:
+        if self._has_launcher_news:
             for ended in self._launcher.exits():
                 self._worker_ended(ended)
 
@@ -306,15 +309,15 @@ class Hosting:
 
     def _stop_worker(self, session: FrontSession, grace_s: float) -> None:
         self._launcher.stop(session.worker.handle, grace_s)
-        self.has_launcher_news = True
+        self._has_launcher_news = True
 
     # -- what is polled for ------------------------------------------------------------------------
 
     def watch_launcher(self) -> None:
         """Poll the launcher's descriptors, which change only when something is asked of it."""
-        if not self.has_launcher_news:
+        if not self._has_launcher_news:
             return
-        self.has_launcher_news = False
+        self._has_launcher_news = False
         wanted = set(self._launcher.fds())
         for fd in self._launcher_fds - wanted - self._workers.keys():  # a number may be a new channel's by now
             with suppress(OSError):  # it is closed, and was forgotten with that

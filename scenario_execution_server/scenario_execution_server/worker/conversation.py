@@ -171,9 +171,11 @@ class Conversation:
         finally:
             self._lock.acquire()
             self._is_somebody_reading = False
-            self._file(received)
-            if self._waiting_count:
-                self._turn.notify_all()
+            try:
+                self._file(received)
+            finally:  # whatever a taker or translator raises
+                if self._waiting_count:
+                    self._turn.notify_all()
 
     def _read(self) -> list[Any] | None:
         payload = self._channel.receive()
