@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
-from datetime import datetime, timezone
 from pathlib import Path
 
 import click
@@ -15,7 +14,7 @@ from scenario_execution_keys.command_line import keys_dir_option
 
 from .carrying import Stored, fetch, remove, store, stored_at
 from .errors import CarryingError
-from .files.quota import amount
+from .files.figures import amount, moment
 from .files.reporting import Reporter
 from .inquiry import (
     ends_with_its_error,
@@ -51,8 +50,8 @@ def ls(endpoint: str, path: str, as_json: bool, server_key: str, timeout_s: floa
     if as_json:
         rows = [
             {
-                "name": one.name, "kind": one.kind, "size_bytes": one.size_bytes, "time": _moment(one.time_s),
-                "until": None if one.until_s is None else _moment(one.until_s),
+                "name": one.name, "kind": one.kind, "size_bytes": one.size_bytes, "time": moment(one.time_s),
+                "until": None if one.until_s is None else moment(one.until_s),
             }
             for one in found
         ]  # fmt: skip
@@ -147,16 +146,9 @@ def _conclude(problems: Iterable[str]) -> None:
 
 
 def _line(one: Stored) -> str:
-    until = "" if one.until_s is None else f"  until {_moment(one.until_s)}"
+    until = "" if one.until_s is None else f"  until {moment(one.until_s)}"
     size = "" if one.kind == "folder" else amount(one.size_bytes)
-    return shown(f"{size:>11}  {_moment(one.time_s)}  {one.name}{until}")
-
-
-def _moment(seconds: float) -> str:
-    try:
-        return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):  # a server may say anything
-        return "-"
+    return shown(f"{size:>11}  {moment(one.time_s)}  {one.name}{until}")
 
 
 FILE_COMMANDS: tuple[click.Command, ...] = (ls, get, put, rm)

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from scenario_execution_keys.limits import FileLimits
+from scenario_execution_remote.files.figures import moment
 from scenario_execution_remote.protocol.messages import FileTerms
 from scenario_execution_server.journal import event
 from scenario_execution_server.keeper import Keeper, News
@@ -99,7 +100,7 @@ class Custody:
             {
                 "path": str(kept.path), "client": kept.client, "session": kept.session,
                 "age_s": round(max(0.0, now_s - kept.since_s), 1), "size_bytes": kept.size_bytes,
-                "until": _moment(until_s),
+                "until": moment(until_s),
             }
             for kept, until_s in self._keeper.kept()
         ]  # fmt: skip
@@ -117,10 +118,6 @@ class Custody:
         else:
             event(
                 self._log, logging.INFO, "results are not home and are kept", session=kept.session,
-                client=kept.client, path=kept.path, bytes=kept.size_bytes, until=_moment(news.until_s),
+                client=kept.client, path=kept.path, bytes=kept.size_bytes, until=moment(news.until_s),
             )  # fmt: skip
             self._watch.results_kept(kept.client, str(kept.path))
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")

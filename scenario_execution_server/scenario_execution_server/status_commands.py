@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from scenario_execution_keys.store import KeyStore
-from scenario_execution_remote.files.quota import amount
+from scenario_execution_remote.files.figures import amount
 from scenario_execution_server.control import ask_all, runtime_folder
 from scenario_execution_server.errors import NoServerError
 from scenario_execution_server.journal import escaped

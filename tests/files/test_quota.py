@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scenario_execution_remote.files.quota import Quota, QuotaExceededError, amount
+from scenario_execution_remote.files.quota import Quota, QuotaExceededError
 
 
 def limited(**limits: Any) -> Quota:
@@ -55,13 +55,6 @@ def test_who_was_slow_for_long_may_not_be_fast_for_longer_than_a_second() -> Non
     quota = limited(rate_bytes_s=100)
     quota.pause_s(1, 0.0)
     assert quota.pause_s(200, 1000.0) == 1.0
-
-
-@pytest.mark.parametrize(
-    ("size", "said"), [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (2.5e9, "2.5 GB"), (10**13, "10.0 TB")]
-)
-def test_sizes_are_said_as_people_say_them(size: float, said: str) -> None:
-    assert amount(size) == said
 
 
 def test_a_file_that_turns_out_larger_counts_with_all_it_has() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from scenario_execution_remote.files.quota import amount
+from scenario_execution_remote.files.figures import amount
 
 SHOWN_AFTER_S = 1.0  # what is faster than that needs no explanation
 LARGE_BYTES = 64 * 1000**2  # of which a line in the log says at the end that it has been carried

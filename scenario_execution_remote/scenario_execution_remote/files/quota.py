@@ -6,19 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from scenario_execution_remote.files.figures import amount
+
 _BURST_S = 1.0  # of the rate may pass at once: a result of a few kilobytes shall not wait
 
 
 class QuotaExceededError(Exception):
     """A file is more than the session may carry; the sentence names what is used up and the next step."""
-
-
-def amount(size_bytes: int | float) -> str:
-    """A size as people say it."""
-    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 1000)):
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:.1f} {unit}"
-    return f"{size_bytes:.0f} bytes"
 
 
 class Meter(Protocol):

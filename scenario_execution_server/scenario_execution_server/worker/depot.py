@@ -16,12 +16,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from scenario_execution_remote.files.figures import amount
 from scenario_execution_remote.files.folder import Folder, Look
 from scenario_execution_remote.files.ledger import SoleWriter
 from scenario_execution_remote.files.names import NameRefusedError, checked
 from scenario_execution_remote.files.outlet import Outlet
 from scenario_execution_remote.files.pace import report_after
-from scenario_execution_remote.files.quota import Quota, QuotaExceededError, amount
+from scenario_execution_remote.files.quota import Quota, QuotaExceededError
 from scenario_execution_remote.files.receiving import BrokenTransferError, Receiver
 from scenario_execution_remote.files.sending import cost_of
 from scenario_execution_remote.protocol import messages
