@@ -17,7 +17,13 @@ def test_sizes_are_said_as_people_say_them(size: float, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0.9, "1970-01-01T00:00:00Z"), (-1.0, "1969-12-31T23:59:59Z"), (-62135683140.0, "-"), (1e300, "-"), (float("nan"), "-")],
+    [
+        (0.9, "1970-01-01T00:00:00Z"),
+        (-1.0, "1969-12-31T23:59:59Z"),
+        (-62135683140.0, "-"),
+        (1e300, "-"),
+        (float("nan"), "-"),
+    ],
 )
 def test_a_moment_is_said_in_utc_and_one_that_no_calendar_has_is_none(seconds: float, said: str) -> None:
     assert moment(seconds) == said

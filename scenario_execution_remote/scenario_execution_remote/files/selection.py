@@ -9,9 +9,9 @@ from itertools import islice
 
 import pathspec
 
+from scenario_execution_remote.files.figures import amount
 from scenario_execution_remote.files.folder import Folder, Look
 from scenario_execution_remote.files.names import OWN_PREFIX
-from scenario_execution_remote.files.figures import amount
 
 IGNORE_FILE = f"{OWN_PREFIX}ignore"
 # What lies in scenario directories and no action reads; and what nobody means to send.

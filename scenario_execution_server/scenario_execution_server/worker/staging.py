@@ -243,7 +243,7 @@ class Staging:
             self._blame(offer, f"not taken to the server: {error}")
 
     def _blame(self, offer: _Offer, why: str) -> None:
-        """Set-ups fail for what they wait for; of what else comes in, as a local action wrote it, the client is told."""
+        """Set-ups fail for what they wait for; of what else comes in, the client is told."""
         if offer.mount in self._awaited:
             self.failure = self.failure or StagingError(why)
 
