@@ -20,6 +20,7 @@ from scenario_execution_keys.errors import (
 from scenario_execution_keys.folder import KeyFolder, held_key
 from scenario_execution_keys.keyfile import KeyFile, format_key_file
 from scenario_execution_keys.keypair import PublicKey
+from scenario_execution_keys.one_use import OneUseKeys
 from scenario_execution_keys.pairs import quoted, read_public, timestamp
 from scenario_execution_keys.permissions import NEXT_KEY, Permissions
 from scenario_execution_keys.trust import AuthorisedClients, Client, RefusedEntry, check_client_name, collect_clients
@@ -104,7 +105,7 @@ class EnrolledClients(KeyFolder):
             EntryNameError: If `name` cannot be used.
             KeyExistsError: If `name` has another key (unless `replace`), or the same with other permissions than are
                 asked for, or the key has another name.
-            KeyTextError: If it is a key of the server's own.
+            KeyTextError: If it is a key of the server's own, or of an invitation.
             KeyExposedError, KeyFileError, KeyAccessError: If the folders are not as they should be.
         """
         check_client_name(name)
@@ -150,13 +151,20 @@ class EnrolledClients(KeyFolder):
 
         Raises:
             KeyExistsError: If it is, or will be, somebody else's, or is the current one of `name`.
-            KeyTextError: If it is a key of the server's own.
+            KeyTextError: If it is a key of the server's own, or of an invitation.
             KeyExposedError, KeyFileError, KeyAccessError: If the folders are not as they should be.
         """
         self._refuse_own_keys(public_key, paths.SERVER)
         self._refuse_taken(public_key, name, self.authorised_clients())
 
     def _refuse_taken(self, public_key: PublicKey, name: str, clients: AuthorisedClients) -> None:
+        invited = OneUseKeys(self.directory).all().get(public_key.fingerprint)
+        if invited is not None:
+            raise KeyTextError(
+                f"{public_key.fingerprint} is the key of an invitation for {invited}; "
+                "whoever has the line has it, so it can never be that of a client",
+                f"Run: {self.command('se-server invite --replace NAME')}",
+            )
         for other in clients.by_key.values():
             if public_key == other.key or (public_key == other.next_key and other.name != name):
                 path = self.clients_folder / (other.name + paths.PUBLIC_SUFFIX)

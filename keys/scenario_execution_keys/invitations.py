@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The invitations of a server: the public half of each one-use key in a file, until it is redeemed or over."""
+"""The invitations of a server: the public half of each one-use key in a file, until it is redeemed or over.
+
+Before such a file goes, `OneUseKeys` takes its key down.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from scenario_execution_keys.errors import (
 from scenario_execution_keys.invitation import Invitation, OpenInvitation, check_endpoints
 from scenario_execution_keys.keyfile import KeyFile, format_key_file
 from scenario_execution_keys.keypair import KeyPair, PublicKey
+from scenario_execution_keys.one_use import OneUseKeys
 from scenario_execution_keys.pairs import read_public, timestamp
 from scenario_execution_keys.permissions import Permissions, parse_instant, show_instant
 from scenario_execution_keys.store import KeyStore
@@ -39,6 +43,7 @@ class Invitations:
     def __init__(self, store: KeyStore) -> None:
         self._store = store
         self.folder = store.directory / paths.INVITATIONS_FOLDER
+        self._one_use = OneUseKeys(store.directory)
 
     def create(
         self, name: str, endpoints: list[str], until: datetime, permissions: Permissions, *, replace: bool = False
@@ -77,6 +82,7 @@ class Invitations:
         files.make_folder(self.folder)
         data = format_key_file(pair.public, metadata=metadata)
         if replace:
+            self._spend(name)
             files.replace_owned(self._path(name), data)
         else:
             again = self._store.command(f"se-server invite --replace {shlex.quote(name)}")
@@ -109,6 +115,7 @@ class Invitations:
         check_client_name(name)
         if not (files.check_folder(self._store.directory) and files.check_folder(self.folder)):
             return False
+        self._spend(name)
         return files.remove_owned(self._path(name))
 
     def redeem(self, invitation: PublicKey, key: PublicKey, now: datetime) -> Client:
@@ -128,6 +135,7 @@ class Invitations:
             mend = "Make a pair of your own. Run on the client: se-remote join LINE"
             raise KeyTextError("the key of an invitation is good for one use and cannot be enrolled", mend)
         client = self._store.enrol(entry.name, key, permissions=entry.permissions)
+        self._one_use.spend(entry.name, invitation)
         files.remove_owned(self._path(entry.name))
         return client
 
@@ -135,7 +143,16 @@ class Invitations:
         """Remove invitations that are over; they open nothing, but they would keep their names from being invited."""
         for entry in self.all().values():
             if now >= entry.expires:
+                self._one_use.spend(entry.name, entry.key)
                 files.remove_owned(self._path(entry.name))
+
+    def _spend(self, name: str) -> None:
+        """Take the key down of an invitation that goes, if there is one that can be read."""
+        try:
+            key = read_public(self._path(name), "").public
+        except KeysError:
+            return
+        self._one_use.spend(name, key)
 
     def _gone(self) -> KeyNotFoundError:
         mend = f"Run: {self._store.command('se-server invite NAME')}"

@@ -24,6 +24,7 @@ AUTHORISED_FOLDER = "authorized_clients"  # the spelling on disk is the one Open
 KNOWN_SERVERS_FOLDER = "known_servers"
 PENDING_FOLDER = "pending"
 INVITATIONS_FOLDER = "invitations"
+SPENT_INVITATIONS_FOLDER = "spent_invitations"
 
 
 def default_keys_dir() -> Path:

@@ -11,6 +11,7 @@ from scenario_execution_keys import files, paths
 from scenario_execution_keys.errors import EntryNameError, KeyNotFoundError, KeysError
 from scenario_execution_keys.keyfile import format_key_file
 from scenario_execution_keys.keypair import FINGERPRINT_PREFIX, PublicKey
+from scenario_execution_keys.one_use import OneUseKeys
 from scenario_execution_keys.pairs import read_public, timestamp
 from scenario_execution_keys.store import KeyStore
 from scenario_execution_keys.trust import client_name_for
@@ -57,9 +58,14 @@ class PendingKeys:
         self.folder = store.directory / paths.PENDING_FOLDER
 
     def all(self) -> list[PendingKey]:
-        """Every key that waits and is not enrolled meanwhile, the latest first. What cannot be read is left out."""
+        """Every key that waits and is not enrolled meanwhile, the latest first. What cannot be read is left out.
+
+        So is the key of an invitation: whoever has the line has it, so that nobody's word can make it a client's.
+        """
         enrolled = self._store.authorised_clients().by_key
-        return [entry for entry in self._entries() if entry.key not in enrolled]
+        invited = OneUseKeys(self._store.directory).all()
+        entries = self._entries()
+        return [entry for entry in entries if entry.key not in enrolled and entry.key.fingerprint not in invited]
 
     def remember(self, key: PublicKey, address: str) -> None:
         """Note that *key* was refused. If there are too many, the oldest of the address with most of them is forgotten.

@@ -23,6 +23,7 @@ from scenario_execution_keys.trust import Client
 from scenario_execution_remote.protocol.messages import Permit
 from scenario_execution_server.config import DoorKind
 from scenario_execution_server.errors import (
+    InvitationRefusedError,
     NotEnrolledError,
     NotLocalError,
     NotPermittedError,
@@ -80,6 +81,7 @@ class Admission:
         clients: Who is enrolled, by public key.
         exposed: Whether peers on other machines may come in without encryption.
         invited: Who may come in to enrol, by the public half of the one-use key.
+        spent: Whom invitations were for that are used or over, by the fingerprint of the one-use key.
         retired: Names of enrolled clients by a key that they had, and that sessions of theirs still live with.
         clock: The time of day, with time zone; without one, whoever is admitted for a time only is not admitted.
         command: Completes a command line so that it works on this server's key store.
@@ -91,6 +93,7 @@ class Admission:
         *,
         exposed: bool = False,
         invited: Mapping[PublicKey, OpenInvitation] = MappingProxyType({}),
+        spent: Mapping[str, str] = MappingProxyType({}),
         retired: Mapping[PublicKey, str] = MappingProxyType({}),
         clock: Callable[[], datetime] | None = None,
         command: Callable[[str], str] = str,
@@ -106,6 +109,7 @@ class Admission:
             if name in by_name and key.z85 not in self._clients and key.z85 not in self._next
         }
         self._invited = {key.z85: invitation for key, invitation in invited.items() if key not in clients}
+        self._spent = spent
         self._exposed = exposed
         self._clock = clock
         self._command = command
@@ -174,6 +178,7 @@ class Admission:
         Raises:
             NotEnrolledError: If its key is not, or no longer, enrolled.
             NotPermittedError: If it is, but not for now or not for this place.
+            InvitationRefusedError: If it is that of an invitation, which does not count (any more).
             NotLocalError: If it is on another machine and the door is not for those.
             UnknownPeerError: If the connection does not say who it is.
         """
@@ -203,14 +208,19 @@ class Admission:
     def _admit_guest(self, user_id: str, address: str) -> Peer:
         invitation = self._invited.get(user_id)
         if invitation is None:
-            raise NotEnrolledError(_fingerprint(user_id))
+            fingerprint = _fingerprint(user_id)
+            if fingerprint in self._spent:
+                mend = self._command("se-server invite --replace NAME")
+                why = "it was used, replaced or withdrawn, or is over"
+                raise InvitationRefusedError(self._spent[fingerprint], why, mend)
+            raise NotEnrolledError(fingerprint)
         mend = self._command(f"se-server invite --replace {invitation.name}")
         if self._clock is None or self._clock() >= invitation.expires:
-            raise NotPermittedError(invitation.name, "its invitation is over", mend)
+            raise InvitationRefusedError(invitation.name, "it is over", mend)
         plain = plain_address(address)
         objection = invitation.permissions.objection(plain, self._clock())
         if objection is not None:
-            raise NotPermittedError(invitation.name, objection.why, f"{mend} {objection.change}")
+            raise InvitationRefusedError(invitation.name, objection.why, f"{mend} {objection.change}")
         return Peer(
             identity=f"key:{user_id}", name=invitation.name, address=plain, key=user_id,
             permissions=Permissions(observe=True, until=invitation.expires), is_invited=True,

@@ -15,7 +15,7 @@ from zmq.auth.thread import ThreadAuthenticator
 
 from scenario_execution_server.admission import ZAP_DOMAINS, Admission, plain_address
 from scenario_execution_server.config import DoorKind
-from scenario_execution_server.errors import AuthenticatorDead, NotEnrolledError, RefusedError
+from scenario_execution_server.errors import AuthenticatorDead, InvitationRefusedError, NotEnrolledError, RefusedError
 from scenario_execution_server.refusals import Refusal
 
 _ZAP_ENDPOINT = "inproc://zeromq.zap.01"  # fixed by ZeroMQ RFC 27
@@ -78,18 +78,20 @@ class Doorkeeper(ThreadAuthenticator):
     def callback(self, domain: str, key: bytes) -> bool:
         """Whether the client with this public key, in Z85, may come in. Cannot raise: that would end the thread."""
         z85 = key.decode("ascii", "replace")
-        address, why = plain_address(self._address), ""
+        address, why, invited, mend = plain_address(self._address), "", "", ""
         try:
             self.admission.admit(DoorKind.TCP_CURVE, z85, address)
             return True
         except NotEnrolledError:
             pass  # the key says it all
+        except InvitationRefusedError as refused:
+            why, invited, mend = refused.why, refused.name, refused.mend
         except RefusedError as refused:
             why = refused.text
         if z85 == self._test_key:
             self._test_key_seen.set()
         else:
-            self._note(Refusal(key=z85, address=address, why=why))
+            self._note(Refusal(key=z85, address=address, why=why, invited=invited, mend=mend))
         return False
 
     def _note(self, refusal: Refusal) -> None:

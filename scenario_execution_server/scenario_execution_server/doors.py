@@ -16,6 +16,7 @@ import zmq
 from scenario_execution_keys.errors import KeyAccessError, KeysError
 from scenario_execution_keys.invitations import Invitations
 from scenario_execution_keys.keypair import KeyPair, PublicKey
+from scenario_execution_keys.one_use import OneUseKeys
 from scenario_execution_keys.pending import PendingKeys
 from scenario_execution_keys.rotation import announce_key, confirm_key
 from scenario_execution_keys.store import KeyStore
@@ -69,6 +70,7 @@ class Doors:
         self._refusal_log = RefusalLog(store.command)
         self._pending = PendingKeys(store)
         self._invitations = Invitations(store)
+        self._one_use = OneUseKeys(store.directory)
         self._invited_names: set[str] = set()
         self._retired: dict[PublicKey, tuple[str, PublicKey]] = {}  # by the key before: the name, and the key now
         self._announced_s: dict[str, float] = {}
@@ -204,8 +206,6 @@ class Doors:
         self._announced_s[peer.name] = now_s
         try:
             following = PublicKey(key)
-            if following in self._invitations.all():
-                raise EnrolmentRefusedError("the key of an invitation is good for one use and cannot be enrolled")
             is_new = announce_key(self._store, peer.name, current, following)
         except KeysError as error:
             raise EnrolmentRefusedError(str(error)) from error
@@ -334,8 +334,9 @@ class Doors:
     def _answers_for(self, clients: AuthorisedClients) -> Admission:
         try:
             invited = self._invitations.all() if self._settings.curve else {}
+            spent = self._one_use.spent() if self._settings.curve else {}
         except KeysError as error:
-            invited = {}
+            invited, spent = {}, {}
             self._complain("invitations do not count, their folder cannot be trusted", error)
         names = {invitation.name for invitation in invited.values()}
         if names != self._invited_names:
@@ -345,6 +346,7 @@ class Doors:
             clients.by_key,
             exposed=self._settings.exposed,
             invited=invited,
+            spent=spent,
             retired={
                 key: name
                 for key, (name, following) in self._retired.items()

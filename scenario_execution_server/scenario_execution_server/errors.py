@@ -180,6 +180,16 @@ class NotPermittedError(RefusedError):
         self.name = name
 
 
+class InvitationRefusedError(RefusedError):
+    """The key is that of an invitation for `name`, which is used or over, or not for the place it comes from."""
+
+    def __init__(self, name: str, why: str, mend: str) -> None:
+        super().__init__(f"the invitation for {name} does not count: {why}. Ask the server's operator to run: {mend}")
+        self.name = name
+        self.why = why
+        self.mend = mend
+
+
 class EnrolmentRefusedError(RefusedError):
     """The key that a client hands over is not enrolled."""
 

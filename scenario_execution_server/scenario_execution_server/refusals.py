@@ -25,11 +25,15 @@ class Refusal:
         key: The client's public key in Z85, None if no key was looked at.
         address: Where it came from, as the operating system says.
         why: The reason, if it is not that the key is unknown.
+        invited: Whose invitation it came with, if it came with the one-use key of one.
+        mend: What its operator can run for whoever was invited.
     """
 
     key: str | None
     address: str
     why: str = ""
+    invited: str = ""
+    mend: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +124,11 @@ class RefusalLog:
             key = PublicKey(refusal.key)
         except KeyTextError:
             return Line(sentence="refused a client whose key cannot be one", fields={**fields, "key": refusal.key})
+        if refusal.invited:
+            # Never as a stranger: an operator who approved that key would make the old line good for ever.
+            more = {"why": refusal.why, "next": f"if somebody is still to join: {refusal.mend}"}
+            fields = {"invited": refusal.invited, "fingerprint": key.fingerprint, **fields, **more}
+            return Line(sentence="refused a client with an invitation that does not count", fields=fields)
         if refusal.why:
             fields["why"] = refusal.why
             return Line(sentence="refused an enrolled client", fields={"fingerprint": key.fingerprint, **fields})

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from scenario_execution_keys import errors, pending
+from scenario_execution_keys import errors, one_use, pending
 from scenario_execution_keys.keypair import PublicKey
+from scenario_execution_keys.one_use import OneUseKeys
 from scenario_execution_keys.paths import KEYS_DIR_VARIABLE
 from scenario_execution_keys.pending import PENDING_LIMIT, PendingKeys
 from scenario_execution_keys.store import KeyStore
@@ -99,6 +101,25 @@ def test_a_name_that_is_taken_approves_nobody(store: KeyStore, waiting: PendingK
     store.enrol("alice", SERVER.public)
     refused(errors.KeyExistsError, "se-server", "approve", FINGERPRINT, "--name", "alice")
     assert len(waiting.all()) == 1
+
+
+def test_the_key_of_an_invitation_never_waits_even_if_noted_before(store: KeyStore, waiting: PendingKeys) -> None:
+    OneUseKeys(store.directory).spend("alice", CLIENT.public)
+    assert waiting.all() == []
+    refused(errors.KeyNotFoundError, "se-server", "approve", FINGERPRINT)
+
+
+def test_of_too_many_spent_invitations_the_oldest_are_forgotten(
+    store: KeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(one_use, "SPENT_LIMIT", 3)
+    spent = OneUseKeys(store.directory)
+    for number in range(1, 6):
+        spent.spend(f"client.{number}", stranger(number))
+        for path in spent.folder.iterdir():
+            if stranger(number).fingerprint in path.name:
+                os.utime(path, (number, number))
+    assert spent.spent() == {stranger(number).fingerprint: f"client.{number}" for number in (3, 4, 5)}
 
 
 def test_who_was_enrolled_by_hand_waits_no_longer(store: KeyStore, waiting: PendingKeys) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -16,6 +17,7 @@ from scenario_execution_keys import errors as keys_errors
 from scenario_execution_keys.invitation import Invitation
 from scenario_execution_keys.invitations import Invitations
 from scenario_execution_keys.keypair import KeyPair
+from scenario_execution_keys.pending import PendingKeys
 from scenario_execution_keys.permissions import Permissions
 from scenario_execution_keys.store import KeyStore
 from scenario_execution_remote import errors
@@ -23,6 +25,7 @@ from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_remote.protocol.frames import Kind
 from tests.support.rawclients import HELLO, RawClient, Version1Client
 from tests.support.servers import BIN, BRISK, CURVE, Identity, ServerProcess, clean_environment, make_owner
+from tests.support.waiting import wait_until
 from tests.system.conftest import Run
 
 
@@ -109,6 +112,43 @@ def test_a_line_that_is_not_good_any_more_lets_nobody_in(lab: Lab, end: str) -> 
     done = lab.type("se-remote", "join", line)
     assert done.returncode == errors.InvitationError.exit_code, done.stderr
     assert lab.names() == {"owner"}
+
+
+@pytest.mark.parametrize("end", ["used", "over", "over and cleared away", "withdrawn", "replaced"])
+def test_the_key_of_a_line_that_is_not_good_any_more_is_never_offered_for_approval(
+    lab: Lab, tmp_path: Path, end: str
+) -> None:
+    line = lab.invite()
+    key = Invitation.parse(line).pair.public
+    lab.server.wait_for_log("invitations changed", "open=alice")
+    if end == "used":
+        assert lab.type("se-remote", "join", line).returncode == 0
+    elif end == "withdrawn":
+        assert lab.type("se-server", "revoke", "alice").returncode == 0
+    elif end == "replaced":
+        lab.invite("alice", "--replace")
+    else:
+        path = lab.owner.folder / "invitations" / "alice.key"
+        text = path.read_text()
+        (expires,) = re.findall(r'expires = "(.*)"', text)
+        path.write_text(text.replace(expires, "2020-01-01T00:00:00Z"))
+        if end == "over and cleared away":
+            lab.invite("bob")
+            assert not path.exists()
+    lab.client_keys = tmp_path / "somebody-else"
+    assert lab.type("se-remote", "join", line).returncode == errors.InvitationError.exit_code
+    (said, *_) = lab.server.wait_for_log("refused a client with an invitation that does not count", key.fingerprint)
+    assert "invited=alice" in said and "se-server invite --replace" in said and "se-server enrol" not in said
+    # The client's own key waits for an answer; that of the invitation does not, and no word of the operator admits it.
+    own = KeyStore(lab.client_keys).client_pair().public
+    wait_until(lambda: [entry.key for entry in PendingKeys(lab.store).all()] == [own])
+    assert key.fingerprint not in lab.server.log.replace(said, "")
+    approved = lab.type("se-server", "approve", key.fingerprint, "--name", "thief")
+    assert approved.returncode == keys_errors.KeyNotFoundError.exit_code
+    by_hand = lab.type("se-server", "enrol", "thief", key.text)
+    assert by_hand.returncode == keys_errors.KeyTextError.exit_code
+    assert "the key of an invitation" in by_hand.stderr and "se-server invite --replace NAME" in by_hand.stderr
+    assert "thief" not in lab.names()
 
 
 @pytest.mark.parametrize("change", ["typo", "another server", "another one-use key"])
