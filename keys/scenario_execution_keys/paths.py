@@ -60,9 +60,13 @@ def resolve_keys_dir(option: str | os.PathLike[str] | None = None) -> Path:
     return default_keys_dir()
 
 
-def where_keys_are() -> list[str]:
-    """Every folder and file that may hold secret keys of this user: what never travels to another machine."""
+def where_keys_are(option: str | os.PathLike[str] | None = None) -> list[str]:
+    """Every folder and file that may hold secret keys of this user: what never travels to another machine.
+
+    Args:
+        option: Another folder for keys, which a command was told to use.
+    """
     given = [found[0] for role in FILE_VARIABLES if (found := given_pair_file(role)) is not None]
     if credentials := os.environ.get(CREDENTIALS_VARIABLE):
         given.append(Path(credentials))
-    return [str(path) for path in (resolve_keys_dir(), default_keys_dir(), *given)]
+    return [str(path) for path in (resolve_keys_dir(option), resolve_keys_dir(), default_keys_dir(), *given)]

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .cargo import Cargo
 from .errors import CarryingError, RemoteProtocolError
 from .files.folder import Folder
 from .files.ledger import SoleWriter
@@ -136,8 +136,8 @@ class _Arrival:
             self._visit.post(wire.encode(messages.Declined(number=piece.number)))
 
 
-def store(visit: Visit, sources: Iterable[Path], reporter: Reporter, within_s: float) -> tuple[str, list[str]]:
-    """Put files and folders into this client's folder on the server, under the last part of their names.
+def store(visit: Visit, cargo: Iterable[Cargo], reporter: Reporter, within_s: float) -> tuple[str, list[str]]:
+    """Put files and folders into this client's folder on the server.
 
     Returns:
         The folder on the server, and what went wrong, in a sentence each.
@@ -145,26 +145,28 @@ def store(visit: Visit, sources: Iterable[Path], reporter: Reporter, within_s: f
     Raises:
         CarryingError: this client may not.
         RemoteError: the session is over.
-        OSError: a source cannot be read.
+        OSError: a folder cannot be read.
     """
     place = str(_value(visit.call(lambda number: messages.OpenStore(call=number), within_s)))
-    outlet = Outlet(lambda pieces: _send(visit, pieces, reporter), lambda is_done: visit.wait_for(is_done, STALLED_S))
+    names: dict[int, str] = {}  # on the server
+    outlet = Outlet(
+        lambda pieces: _send(visit, pieces, names, reporter), lambda is_done: visit.wait_for(is_done, STALLED_S)
+    )
     visit.take = lambda message: _heed(outlet, message)
     problems: list[str] = []
-    number = 0
-    for source in sources:
-        folder = Folder(source.parent)
+    for one in cargo:
+        folder = Folder(one.folder)
+        reporter.expect(sum(size_bytes for _, size_bytes in one.entries))
         try:
-            names = _names_of(folder, source.name, problems)
-            reporter.expect(sum(size_bytes for _, size_bytes in names))
-            for name, _ in names:
-                number += 1
-                reporter.begin(name)
+            for name, _ in one.entries:
+                number = len(names) + 1
+                names[number] = one.there(name)
+                reporter.begin(names[number])
                 try:
                     outlet.put_all_of(folder, number, 0, name)
                     reporter.finish()
                 except (OSError, NameRefusedError) as error:
-                    problems.append(f"{ascii(name)}: {error}")
+                    problems.append(f"{ascii(names[number])}: {error}")
         finally:
             folder.close()
     outlet.flush()
@@ -174,8 +176,9 @@ def store(visit: Visit, sources: Iterable[Path], reporter: Reporter, within_s: f
     return place, problems + [str(problem) for problem in theirs]
 
 
-def _send(visit: Visit, pieces: list[Piece], reporter: Reporter) -> None:
-    visit.post(wire.encode_all(pieces))
+def _send(visit: Visit, pieces: list[Piece], names: dict[int, str], reporter: Reporter) -> None:
+    called = [replace(one, name=names[one.number]) if isinstance(one, messages.Artifact) else one for one in pieces]
+    visit.post(wire.encode_all(called))
     reporter.advance(sum(len(piece.data) for piece in pieces if isinstance(piece, messages.Chunk)))
 
 
@@ -184,14 +187,6 @@ def _heed(outlet: Outlet, message: Any) -> None:
         outlet.taken(message)
     elif isinstance(message, messages.Declined):
         outlet.declined(message)
-
-
-def _names_of(folder: Folder, name: str, problems: list[str]) -> list[tuple[str, int]]:
-    look = folder.look(name)
-    if look is None:
-        raise FileNotFoundError(f"{os.path.join(folder.path, name)} is not there")
-    below = folder.walk(problems, below=name) if look.is_folder else ()
-    return [(name, look.size_bytes), *((one, found.size_bytes) for one, found in below)]
 
 
 def _value(answer: Any) -> Any:

@@ -12,6 +12,7 @@ import click
 
 from scenario_execution_keys.command_line import keys_dir_option
 
+from .cargo import find
 from .carrying import Stored, fetch, remove, store, stored_at
 from .errors import CarryingError
 from .files.figures import amount, moment
@@ -100,20 +101,23 @@ def put(
 ) -> None:
     """Put SOURCES, files or folders, into your own folder at ENDPOINT, and say where that is.
 
-    Scenarios can name them by that path. They stay there until you remove them.
+    Scenarios can name them by that path. They stay there until you remove them. Keys are left out, and said to be.
     """
+    try:
+        cargo, left = find(sources, keys_dir)
+    except OSError as error:
+        raise CarryingError(str(error)) from error
     with visit_to(endpoint, server_key, _PROGRAM, timeout_s, keys_dir) as visit:
         visit.connect()
         visit.open()
         tell_remarks(visit)
         try:
-            found = [source.resolve() for source in sources]
-            place, problems = store(visit, found, Reporter("put", _tell), timeout_s)
+            place, problems = store(visit, cargo, Reporter("put", _tell), timeout_s)
         except OSError as error:
             raise CarryingError(str(error)) from error
-    for source in found:
-        click.echo(shown(f"{place}/{source.name}"))
-    _conclude(problems)
+    for one in cargo:
+        click.echo(shown(f"{place}/{one.name}"))
+    _conclude(left + problems)
 
 
 @click.command("rm")

@@ -14,7 +14,7 @@ from .files.names import NameRefusedError
 from .files.pace import REPORT_AT_MOST_BYTES
 from .files.receiving import BrokenTransferError, Receiver
 from .files.reporting import Reporter
-from .files.sending import Piece, cost_of
+from .files.sending import Piece, cost_of, is_end
 from .mounts import OUTPUT, Line, Mounts, Tell
 from .protocol import messages, wire
 
@@ -147,7 +147,7 @@ class Homecoming:
                 break
             self._deal_with(piece)
             owed += cost_of(piece)
-            if owed >= REPORT_AT_MOST_BYTES or (_is_end(piece) and piece.number >= self._expected):
+            if owed >= REPORT_AT_MOST_BYTES or (is_end(piece) and piece.number >= self._expected):
                 owed = self._report(owed)
             self._note(piece)  # now, as who waits for the last one says good-bye, and the server shall know before
 
@@ -186,7 +186,7 @@ class Homecoming:
             self._tell("warning", f"remote({self._origin}): {remark}")
 
     def _note(self, piece: Piece) -> None:
-        is_last = _is_end(piece)
+        is_last = is_end(piece)
         is_file = isinstance(piece, messages.ArtifactEnd) and not self._is_dropped
         if is_file:
             self._reporter.finish()
@@ -206,8 +206,3 @@ class Homecoming:
                 raise BrokenTransferError("it belongs to a folder that nobody has asked for")
             receiver = self._receivers[mount] = Receiver(path, self._origin, LEDGER, self)
         return receiver
-
-
-def _is_end(piece: Piece) -> bool:
-    """Whether nothing more of the same artifact follows."""
-    return isinstance(piece, messages.ArtifactEnd) or (isinstance(piece, messages.Artifact) and piece.kind != "file")

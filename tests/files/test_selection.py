@@ -11,6 +11,7 @@ import pytest
 
 from scenario_execution_remote.files import selection
 from scenario_execution_remote.files.folder import Folder
+from scenario_execution_remote.files.names import NameRefusedError
 from scenario_execution_remote.files.selection import IGNORE_FILE, Selection
 
 
@@ -81,6 +82,39 @@ def test_keys_never_travel_and_no_name_helps(tmp_path: Path) -> None:
     assert chosen(tmp_path, secret=secret, only=["keys", "client.key_secret", "a"])[0] == ["a"]
     (tmp_path / IGNORE_FILE).write_text("!*.key_secret\n!keys/\n")
     assert chosen(tmp_path, secret=secret)[0] == ["a"]
+
+
+def named(path: Path, name: str, **more: Any) -> tuple[list[str], list[str]]:
+    folder = Folder(path)
+    left: list[str] = []
+    try:
+        return [one for one, _ in Selection(folder, **more).named(name, left)], left
+    finally:
+        folder.close()
+
+
+@pytest.mark.parametrize("name", ["keys", "keys/client.key_secret", "keys/known/a.key", "a.key_secret", "secret"])
+def test_a_key_that_is_named_stays_and_is_said_to(name: str, tmp_path: Path) -> None:
+    make(tmp_path, "keys/client.key_secret", "keys/known/a.key", "a.key_secret", "secret")
+    secret = [str(tmp_path / "keys"), str(tmp_path / "secret")]
+    names, (sentence,) = named(tmp_path, name, secret=secret)
+    assert names == [] and sentence.startswith(f"{name!r} is a secret key, or where keys are kept")
+    names, (sentence,) = chosen(tmp_path, secret=secret, only=[name])
+    assert names == [] and sentence.startswith(f"{name.partition('/')[0]!r} is a secret key")
+
+
+def test_of_a_folder_that_is_named_everything_travels_but_keys_which_are_named(tmp_path: Path) -> None:
+    make(tmp_path, "d/keys/client.key", "d/.git/x", "d/a", "d/b.key_secret.old", "other")
+    names, left = named(tmp_path, "d", secret=[str(tmp_path / "d" / "keys")])
+    assert names == ["d", "d/.git", "d/a", "d/.git/x"]
+    assert [sentence.partition(" is ")[0] for sentence in left] == ["'d/b.key_secret.old'", "'d/keys'"]
+    assert chosen(tmp_path, secret=[str(tmp_path / "d" / "keys")], only=["d"])[1] == left
+
+
+def test_a_pipe_that_is_named_is_not_opened_and_is_said_to_be_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NameRefusedError, match="'pipe' is left where it is: it is a device, a pipe or a socket"):
+        named(tmp_path, "pipe")
 
 
 def test_nothing_of_a_directory_in_a_key_store_travels(tmp_path: Path) -> None:

@@ -151,6 +151,83 @@ def test_what_is_put_counts_as_what_a_session_carries(serve: Serve, owner: Ident
     assert listed(owner, server) == ["files/a"]
 
 
+def test_keys_cannot_be_put_however_they_are_named(
+    server: ServerProcess, owner: Identity, guest: Identity, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(guest.folder)
+    (tmp_path / "harmless").symlink_to(guest.folder / "client.key_secret")
+    (tmp_path / "copy.key_secret").write_bytes((guest.folder / "client.key_secret").read_bytes())
+    for name in (guest.folder, guest.folder / "client.key", "link", "harmless", "copy.key_secret"):
+        sentence = typed(guest, "put", server.endpoint, name, code=REFUSED, cwd=tmp_path)
+        real = (tmp_path / name).resolve().name
+        assert f"nothing of it can be put on a server. {real!r} is a secret key, or where keys are" in sentence
+    other = make_guest(tmp_path / "elsewhere", owner, None).folder
+    words = ("put", server.endpoint, other, "--keys-dir", other)
+    assert "never leave this machine" in typed(guest, *words, code=REFUSED)
+    assert listed(guest, server) == []
+
+
+def test_what_holds_keys_is_put_without_them_and_says_so(
+    server: ServerProcess, guest: Identity, tmp_path: Path
+) -> None:
+    around = guest.folder.parent
+    (around / "a").write_text("a")
+    left = typed(guest, "put", server.endpoint, around, code=REFUSED)
+    assert f"'{around.name}/{guest.folder.name}' is a secret key, or where keys are kept" in left
+    names = listed(guest, server)
+    typed(guest, "rm", server.endpoint, f"files/{around.name}")
+    assert f"files/{around.name}/a" in names and not any("key" in name.removeprefix("files/") for name in names), names
+
+
+def test_a_link_that_is_typed_is_followed_and_keeps_its_name(
+    server: ServerProcess, owner: Identity, tmp_path: Path
+) -> None:
+    (tmp_path / "maps-2026").mkdir()
+    (tmp_path / "maps-2026" / "site").write_text("site")
+    (tmp_path / "maps-2026" / "last").symlink_to("site")
+    (tmp_path / "maps").symlink_to("maps-2026")
+    (tmp_path / "site").symlink_to("maps/site")
+    placed = typed(owner, "put", server.endpoint, "maps", "site", cwd=tmp_path).splitlines()
+    assert [Path(place).name for place in placed] == ["maps", "site"]
+    assert listed(owner, server) == ["files/maps/", "files/site", "files/maps/last", "files/maps/site"]
+    assert (Path(placed[0]) / "last").read_text() == Path(placed[1]).read_text() == "site"
+    for name in ("maps", "site"):
+        typed(owner, "rm", server.endpoint, f"files/{name}")
+
+
+def test_a_pipe_is_said_to_be_one_and_nobody_waits_for_it(
+    server: ServerProcess, owner: Identity, tmp_path: Path
+) -> None:
+    (tmp_path / "d").mkdir()
+    os.mkfifo(tmp_path / "d" / "pipe")
+    why = "is left where it is: it is a device, a pipe or a socket"
+    assert f"'pipe' {why}" in typed(owner, "put", server.endpoint, tmp_path / "d" / "pipe", code=REFUSED)
+    assert f"'d/pipe' {why}" in typed(owner, "put", server.endpoint, tmp_path / "d", code=REFUSED)
+    assert listed(owner, server) == ["files/d/"]
+    typed(owner, "rm", server.endpoint, "files/d")
+
+
+def test_a_folder_with_nothing_in_it_and_one_that_ends_with_a_link_astray_are_put_without_a_wait(
+    server: ServerProcess, owner: Identity, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    typed(owner, "put", server.endpoint, tmp_path / "empty")
+    (tmp_path / "empty" / "astray").symlink_to("/etc/passwd")
+    assert "'empty/astray': " in typed(owner, "put", server.endpoint, tmp_path / "empty", code=REFUSED)
+    assert listed(owner, server) == ["files/empty/"]
+    typed(owner, "rm", server.endpoint, "files/empty")
+
+
+def test_nothing_is_put_if_something_of_it_is_not_there(
+    server: ServerProcess, owner: Identity, tmp_path: Path
+) -> None:
+    (tmp_path / "a").write_text("a")
+    assert "nothing is not there" in typed(
+        owner, "put", server.endpoint, "a", "nothing", code=REFUSED, cwd=tmp_path
+    )
+    assert listed(owner, server) == []
+
+
 def test_what_is_not_there_cannot_be_put(server: ServerProcess, owner: Identity, tmp_path: Path) -> None:
     assert "is not there" in typed(owner, "put", server.endpoint, tmp_path / "nothing", code=REFUSED)
 

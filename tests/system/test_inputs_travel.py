@@ -88,6 +88,25 @@ def test_keys_never_travel(serve: Serve, start: Start, owner: Identity, tmp_path
     assert outcome.code == 0, outcome.output
 
 
+def test_keys_in_a_folder_that_is_uploaded_stay_and_a_warning_names_them(
+    server: ServerProcess, start: Start, owner: Identity, tmp_path: Path
+) -> None:
+    (tmp_path / "client-1").mkdir()
+    store = tmp_path / "around" / "store"
+    shutil.copytree(owner.folder, store)
+    for name in ("a.key_secret", "plain"):
+        (tmp_path / "around" / name).write_text(name)
+    there = "import os; assert os.listdir('../around') == ['plain'] and not os.path.exists('../b.key_secret')"
+    (tmp_path / "b.key_secret").write_text("a secret")
+    action = code(server.endpoint, there, more=', upload: ["../around", "../b.key_secret"]')
+    who = Identity(folder=store, pair=owner.pair, server_key=owner.server_key)
+    outcome = start(whole(action), whole=True, who=who).finish()
+    (warning,) = [line for line in outcome.said if line.startswith("WARN")]
+    assert outcome.code == 0, outcome.output
+    for name in ("around/store", "around/a.key_secret", "b.key_secret"):
+        assert f"{name!r} is a secret key, or where keys are kept, which never leave this machine" in warning
+
+
 def test_what_the_server_has_is_not_sent_again_by_any_client_of_the_same_key(
     server: ServerProcess, start: Start, guest: Identity, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ import pathspec
 
 from scenario_execution_remote.files.figures import amount
 from scenario_execution_remote.files.folder import Folder, Look
-from scenario_execution_remote.files.names import OWN_PREFIX
+from scenario_execution_remote.files.names import OWN_PREFIX, NameRefusedError
 
 IGNORE_FILE = f"{OWN_PREFIX}ignore"
 # What lies in scenario directories and no action reads; and what nobody means to send.
@@ -64,7 +64,7 @@ class Selection:
             left.append("it is where keys are kept")
             return
         if self._only:
-            yield from self._folder.walk(left, self._is_meant)
+            yield from self._folder.walk(left, lambda name, _look: self._is_meant(name, left))
             return
         found = list(islice(self._folder.walk(left, self._is_in), COUNT_LIMIT + 1))
         if len(found) > COUNT_LIMIT:
@@ -88,6 +88,25 @@ class Selection:
         """Everything but keys, whatever is ignored and however much it is."""
         return self._folder.walk(left, lambda name, _look: not self._is_secret(name))
 
+    def named(self, name: str, left: list[str]) -> Iterator[tuple[str, Look]]:
+        """*name*, with all that is below it, whatever is ignored and however much it is; but no keys.
+
+        Args:
+            name: A file or folder.
+            left: What stays is named here: somebody has asked for it.
+
+        Raises:
+            NameRefusedError: it may not travel under this name.
+        """
+        look = self._folder.look(name)
+        if look is None or self._stays(name, left):
+            return
+        if not (look.is_file or look.is_folder or look.is_link):
+            raise NameRefusedError(name, "it is a device, a pipe or a socket")
+        yield name, look
+        if look.is_folder:
+            yield from self._folder.walk(left, lambda one, _look: not self._stays(one, left), below=name)
+
     def _too_much(self, found: list[tuple[str, Look]]) -> dict[str, int]:
         """The files that do not fit any more, largest first: as many as possible do."""
         sizes = sorted(((look.size_bytes, name) for name, look in found if look.is_file), reverse=True)
@@ -101,11 +120,20 @@ class Selection:
         return too_much
 
     def _is_secret(self, name: str) -> bool:
-        return _SECRET_MARK in name.rpartition("/")[2] or f"{self._path}/{name}" in self._secret
+        path = f"{self._path}/{name}"
+        is_there = any(path == one or path.startswith(f"{one}/") for one in self._secret)
+        return is_there or _SECRET_MARK in name.rpartition("/")[2]
 
-    def _is_meant(self, name: str, look: Look) -> bool:
+    def _stays(self, name: str, left: list[str]) -> bool:
+        """Whether *name* is a key, or a place of keys, that somebody has asked for; says so."""
+        if not self._is_secret(name):
+            return False
+        left.append(f"{ascii(name)} is a secret key, or where keys are kept, which never leave this machine")
+        return True
+
+    def _is_meant(self, name: str, left: list[str]) -> bool:
         is_named = any(name == one or name.startswith(f"{one}/") for one in self._only)
-        return (is_named or name in self._above) and not self._is_secret(name)
+        return (is_named or name in self._above) and not self._stays(name, left)
 
     def _is_in(self, name: str, look: Look) -> bool:
         if self._is_secret(name) or f"{self._path}/{name}" in self._excluded:

@@ -43,6 +43,11 @@ def cost_of(piece: Piece) -> int:
     return COST_OF_ONE_BYTES + (len(piece.data) if isinstance(piece, messages.Chunk) else 0)
 
 
+def is_end(piece: Piece) -> bool:
+    """Whether nothing more of the same artifact follows."""
+    return isinstance(piece, messages.ArtifactEnd) or (isinstance(piece, messages.Artifact) and piece.kind != "file")
+
+
 def nothing(number: int, mount: int, name: str, kind: str = "nothing") -> messages.Artifact:
     """An artifact that consists of its kind alone: ``nothing`` or ``gone``."""
     return messages.Artifact(

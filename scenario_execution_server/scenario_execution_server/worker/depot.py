@@ -24,7 +24,7 @@ from scenario_execution_remote.files.outlet import Outlet
 from scenario_execution_remote.files.pace import report_after
 from scenario_execution_remote.files.quota import Quota, QuotaExceededError
 from scenario_execution_remote.files.receiving import BrokenTransferError, Receiver
-from scenario_execution_remote.files.sending import cost_of
+from scenario_execution_remote.files.sending import cost_of, is_end
 from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker.folder import remove_folder
 from scenario_execution_server.worker.keeping import ABOUT, ended_s, make_private, read_about
@@ -184,7 +184,7 @@ class Depot:
         if pause_s > 0.0:
             self._pause(pause_s)
         self._owed += cost_of(piece)
-        if self._owed >= report_after(is_more_there) or isinstance(piece, messages.ArtifactEnd):
+        if self._owed >= report_after(is_more_there) or is_end(piece):
             self._say(messages.Taken(cost=self._owed))
             self._owed = 0
 
