@@ -31,7 +31,7 @@ REQUEST_LIMIT_BYTES = 4096  # a question is twenty bytes long
 ANSWER_LIMIT_BYTES = 8 * 1024 * 1024  # of a server with thousands of sessions
 _CONNECTIONS = 8  # at a time; people and monitors, and none of them stays
 _IDLE_S = 5.0  # whoever has not asked, or not read, by then is hung up on
-_ASK_WITHIN_S = 3.0  # a server answers within one turn of its loop
+ASK_WITHIN_S = 3.0  # a server answers within one turn of its loop
 _PATH_LIMIT_BYTES = 107  # sun_path has 108 bytes on Linux, the last one is zero
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
@@ -215,7 +215,7 @@ def clear_stale(folder: Path) -> None:
                 os.unlink(path)
 
 
-def ask(path: Path, question: Mapping[str, Any], within_s: float = _ASK_WITHIN_S) -> dict[str, Any] | None:
+def ask(path: Path, question: Mapping[str, Any], within_s: float = ASK_WITHIN_S) -> dict[str, Any] | None:
     """The answer of the server behind a control socket; None if it is not there or gives none."""
     deadline_s = time.monotonic() + within_s
     data = bytearray()
@@ -238,7 +238,19 @@ def ask(path: Path, question: Mapping[str, Any], within_s: float = _ASK_WITHIN_S
 
 def ask_all(question: Mapping[str, Any], folder: Path | None = None) -> list[dict[str, Any]]:
     """The answers of all running servers of this user; sockets of dead ones are removed on the way."""
+    return ask_each(question, folder)[0]
+
+
+def ask_each(question: Mapping[str, Any], folder: Path | None = None) -> tuple[list[dict[str, Any]], list[Path]]:
+    """As `ask_all`, and with the sockets of servers that are there and give no answer: stopped, or stuck."""
     folder = folder or runtime_folder()
     clear_stale(folder)
-    answers = (ask(path, question) for path in sockets(folder))
-    return [answer for answer in answers if answer is not None]
+    found = {path: ask(path, question) for path in sockets(folder)}
+    clear_stale(folder)  # one that ended while it was asked is no riddle
+    answers = [answer for answer in found.values() if answer is not None]
+    return answers, [path for path in sockets(folder) if found.get(path, {}) is None]
+
+
+def process_of(path: Path) -> str:
+    """The process id of the server that made a control socket."""
+    return path.name.removeprefix(PREFIX).removesuffix(SUFFIX)

@@ -109,7 +109,7 @@ class WorkersError(ServerError):
 
 
 class NoServerError(ServerError):
-    """`se-server status`: no server of this user runs on this machine, or none at the endpoint that was asked for."""
+    """`se-server status`: no server of this user answers on this machine, or none at the endpoint asked for."""
 
     exit_code = 27
 

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from scenario_execution_keys.store import KeyStore
 from scenario_execution_remote.files.figures import amount
-from scenario_execution_server.control import ask_all, runtime_folder
+from scenario_execution_server.control import ASK_WITHIN_S, ask_all, ask_each, process_of, runtime_folder
 from scenario_execution_server.errors import NoServerError
 from scenario_execution_server.journal import escaped
 
@@ -23,18 +24,29 @@ STATUS = {"ask": "status"}
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON document with a list of servers.")
 def status(endpoint: str | None, as_json: bool) -> None:
     """Say how your running servers on this machine are."""
-    servers = ask_all(STATUS)
+    servers, silent = ask_each(STATUS)
     wanted = [one for one in servers if endpoint is None or any(endpoint in place for place in one["endpoints"])]
     if as_json:
         click.echo(json.dumps({"servers": wanted}, indent=2))
     else:
         click.echo("\n\n".join(_described(server) for server in wanted), nl=bool(wanted))
+    if silent and (not wanted or endpoint is None):
+        raise _silent(silent)
     if not wanted:
         which = f" at {endpoint}" if endpoint is not None else ""
         raise NoServerError(
             f"none of your servers runs on this machine{which} (looked in {runtime_folder()})",
             "Run: scenario_execution_server --curve",
         )
+
+
+def _silent(paths: Sequence[Path]) -> NoServerError:
+    """What to say about servers that are there and do not answer; where they listen, only they could tell."""
+    who = " and ".join(f"the one with pid {process_of(path)} ({path})" for path in paths)
+    what = f"of your servers on this machine, {who} is there and does not answer within {ASK_WITHIN_S:g} s"
+    pid = process_of(paths[0])
+    mend = f"If `ps -o stat= -p {pid}` shows T, it is stopped: run kill -CONT {pid}. Else run: kill -KILL {pid}"
+    return NoServerError(what, f"{mend}, and start it again")
 
 
 def live_clients(store: KeyStore) -> Mapping[str, Mapping[str, Any]]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import stat
@@ -159,6 +160,19 @@ def test_several_servers_are_listed_and_one_can_be_picked(desk: Desk) -> None:
     (picked,) = json.loads(desk.type("status", "--json", "--endpoint", f":{other.port}").stdout)["servers"]
     assert picked["pid"] == other.pid and picked["server_key"] is None
     assert desk.type("status", "--endpoint", ":1").returncode == NoServerError.exit_code
+
+
+def test_a_server_that_stands_still_is_said_to_be_there_and_not_to_answer(desk: Desk) -> None:
+    os.kill(desk.server.pid, signal.SIGSTOP)
+    try:
+        for words in ((), ("--endpoint", f":{desk.server.port}")):
+            done = desk.type("status", *words)
+            assert done.returncode == NoServerError.exit_code and done.stdout == ""
+            assert f"with pid {desk.server.pid}" in done.stderr and "does not answer within 3 s" in done.stderr
+            assert f"kill -CONT {desk.server.pid}" in done.stderr and "--curve" not in done.stderr
+    finally:
+        os.kill(desk.server.pid, signal.SIGCONT)
+    wait_until(lambda: desk.type("status").returncode == 0)
 
 
 def test_the_socket_of_a_server_that_was_killed_is_cleared_away(desk: Desk) -> None:
