@@ -61,9 +61,11 @@ class Custody:
         watch.kept_results = self.kept_results
 
     def terms_for(self, session: Any) -> FileTerms:
-        """What the session's worker has to know."""
+        """What the session's worker has to know; the keeper as well."""
         peer = session.peer
         limits = peer.permissions.files.else_as(self._defaults)
+        if self._keeper is not None:
+            self._keeper.allow(peer.owner, limits.stored)
         if peer.key is None:
             mend = "start the server with other --file-limits"
         else:

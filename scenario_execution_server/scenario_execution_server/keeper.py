@@ -53,6 +53,7 @@ class Keeper:
         self._storage = storage
         self._retention = retention
         self._clock = clock
+        self._stored_bytes: dict[str, int] = {}
         self._kept: dict[Path, Results] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -61,6 +62,17 @@ class Keeper:
         self._told: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
         self._thread.start()
+
+    def allow(self, owner: str, stored_bytes: int | None) -> None:
+        """From now on, so much may lie on the server for an owner; None for any amount.
+
+        The front's word, and not one that lies beside the results, where an action could have written it. Before an
+        owner's first session it has added nothing.
+        """
+        if stored_bytes is None:
+            self._stored_bytes.pop(owner, None)
+        else:
+            self._stored_bytes[owner] = stored_bytes
 
     def look(self) -> None:
         """A session is over: look now."""
@@ -104,7 +116,7 @@ class Keeper:
         for path in found.keys() - self._kept.keys():
             until_s = self._retention.until_s(found[path], self._clock())
             self._news.append(News(what="found", kept=found[path], until_s=until_s))
-        for kept, why in self._retention.to_remove(found.values(), self._clock()):
+        for kept, why in self._retention.to_remove(found.values(), self._clock(), self._stored_bytes):
             problem = remove_folder(kept.path)
             if problem:
                 self._complain(problem)
@@ -121,14 +133,11 @@ class Keeper:
 
 
 def _described(path: Path) -> Results | None:
-    """The results in *path*; None if they are gone."""
+    """The results in *path*; None if they are gone. An action may have written what is said about them."""
     about = read_about(path) or {}
+    client, session = (text if isinstance(text := about.get(key), str) else "" for key in ("client", "session"))
     try:
         since_s = ended_s(path, about)
     except OSError:  # another server has removed them
         return None
-    limit = about.get("limit_bytes")
-    return Results(
-        path=path, client=str(about.get("client", ""))[:100], session=str(about.get("session", ""))[:8],
-        since_s=since_s, size_bytes=size_of(path), owner_limit_bytes=limit if isinstance(limit, int) else None,
-    )  # fmt: skip
+    return Results(path=path, client=client[:100], session=session[:8], since_s=since_s, size_bytes=size_of(path))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -37,12 +37,10 @@ class Results(Kept):
     Attributes:
         client: Whose they are: the name it was enrolled under, or the best there is.
         session: The beginning of the session's name, as in the log.
-        owner_limit_bytes: How much may lie on the server for this client, as its session was told; None for any amount.
     """
 
     client: str
     session: str
-    owner_limit_bytes: int | None
 
 
 AnyKept = TypeVar("AnyKept", bound=Kept)
@@ -70,7 +68,7 @@ def to_remove(
             left[kept.owner].append(kept)
             sizes[kept.owner] += kept.size_bytes
     total = sum(sizes.values())
-    while total > limit_bytes:
+    while left and total > limit_bytes:
         owner = max(left, key=lambda one: (sizes[one], -left[one][0].since_s))
         kept = left[owner].popleft()
         removed.append((kept, "limit"))
@@ -97,14 +95,22 @@ class Retention:
         """When it goes, in seconds since 1970; who says that it is from the future is from now."""
         return min(kept.since_s, now_s) + self.keep_s
 
-    def to_remove(self, found: Iterable[Results], now_s: float) -> list[tuple[Results, str]]:
-        """What has to go, and why: see :func:`to_remove`, for each client by itself first, and then for all."""
+    def to_remove(
+        self, found: Iterable[Results], now_s: float, stored_bytes: Mapping[str, int]
+    ) -> list[tuple[Results, str]]:
+        """What has to go, and why: see :func:`to_remove`, for each client by itself first, and then for all.
+
+        Args:
+            found: What there is.
+            now_s: Now, in seconds since 1970.
+            stored_bytes: How much may lie on the server for an owner, of those for whom that is known and limited.
+        """
         mine: defaultdict[str, list[Results]] = defaultdict(list)
         for kept in found:
             mine[kept.owner].append(kept)
         removed: list[tuple[Results, str]] = []
-        for several in mine.values():
-            limit_bytes = max(several, key=lambda one: one.since_s).owner_limit_bytes  # as the client was told last
+        for owner, several in mine.items():
+            limit_bytes = stored_bytes.get(owner)
             if limit_bytes is not None:
                 own = to_remove(several, now_s, self._age_s, limit_bytes)
                 removed += [(kept, "stored" if why == "limit" else why) for kept, why in own]

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from scenario_execution_server.keeper import Keeper
 from scenario_execution_server.retention import Retention
+from scenario_execution_server.storage import Storage
 from tests.support.waiting import wait_until
 
 
@@ -40,3 +44,50 @@ def test_the_keeper_says_what_went_wrong_and_looks_again() -> None:
     wait_until(lambda: has_told(2))
     keeper.close()
     assert told == ["a disk", "too deep"]
+
+
+def _results(storage: Storage, owner: str, about: str) -> Path:
+    """Results of an owner about which this is said."""
+    place = storage.folder_of(owner) / "results" / "one"
+    place.mkdir(parents=True)
+    (place / "about.json").write_text(about)
+    (place / "x").write_bytes(bytes(100_000))
+    return place
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        "", "[", "[" * 60_000, "[]", "9" * 5000, "{}", '{"over": ' + "[" * 900 + "]" * 900 + "}",
+        '{"client": "\\ud800", "session": {}, "over": "0001-01-01T00:00:00+23:59", "limit_bytes": -1}',
+        '{"limit_bytes": -1}', '{"limit_bytes": true}', '{"limit_bytes": 1e999}',
+    ],
+)  # fmt: skip
+def test_whatever_an_action_has_written_beside_its_results_those_of_others_are_found_and_expire(
+    about: str, tmp_path: Path
+) -> None:
+    storage = Storage(tmp_path / "files")
+    forged = _results(storage, "evil", about)
+    good = _results(storage, "good", json.dumps({"client": "good", "over": "2020-01-01T00:00:00+00:00"}))
+    now_s = [1577836800.0]  # as it was over
+    keeper = Keeper(storage, Retention(keep_s=3600.0, limit_bytes=10**9), lambda: now_s[0])
+    wait_until(lambda: good in {kept.path for kept, _ in keeper.kept()})
+    now_s[0] += 3600.0
+    keeper.look()
+    wait_until(lambda: not good.exists())
+    keeper.close()
+    assert forged.exists() or "0001-01" in about
+    assert not [news.why for news in keeper.news() if news.what == "trouble"]
+    storage.close()
+
+
+def test_of_results_the_servers_word_counts_and_not_what_lies_beside_them(tmp_path: Path) -> None:
+    storage = Storage(tmp_path / "files")
+    place = _results(storage, "evil", json.dumps({"limit_bytes": 10**12}))
+    keeper = Keeper(storage, Retention(keep_s=1e12, limit_bytes=10**9))
+    keeper.allow("evil", 50_000)
+    keeper.look()
+    wait_until(lambda: not place.exists())
+    keeper.close()
+    assert [news.why for news in keeper.news() if news.what == "removed"] == ["stored"]
+    storage.close()

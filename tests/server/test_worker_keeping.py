@@ -29,6 +29,14 @@ def test_what_is_not_home_is_put_aside_and_the_rest_removed(folder: Path, tmp_pa
     assert (kept / "output-1" / "x").read_text() == "precious" and not folder.exists()
 
 
+@pytest.mark.parametrize(
+    "odd", [{"stands_for": {"output-\0": "/out"}}, {"stands_for": {"output-\ud800": "/out"}}, {"shelf": "/\0"}]
+)
+def test_names_that_no_file_can_have_are_a_trouble_that_is_told(odd: dict[str, object], folder: Path) -> None:
+    keeping.write_about(folder, {**(keeping.read_about(folder) or {}), **odd})
+    assert f"stay in {folder}" in keeping.retire(folder)
+
+
 def test_results_stay_where_they_are_as_long_as_the_disk_is_too_full_to_put_them_aside(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,8 @@ import stat
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.support.servers import BIN, BRISK, CURVE, IMPATIENT, ServerProcess, clean_environment
 from tests.support.waiting import wait_until
 from tests.system.conftest import Run, Serve, Start
@@ -123,15 +125,18 @@ def test_a_server_that_starts_again_finds_what_is_kept_and_removes_it_when_its_t
     assert not kept.exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "limit", "why"), [("--keep-limit", "0", "limit"), ("--file-limits", "stored=1k", "stored")]
+)
 def test_what_is_more_than_the_limit_is_removed_and_the_log_says_why(
-    serve: Serve, start: Start, tmp_path: Path
+    option: str, limit: str, why: str, serve: Serve, start: Start, tmp_path: Path
 ) -> None:
-    server = serve(*CURVE, *IMPATIENT, "--keep-limit", "0")
+    server = serve(*CURVE, *IMPATIENT, option, limit)
     client = start(whole(code(server.endpoint, update=WRITES_AND_WAITS)), "-o", str(here(tmp_path)), whole=True)
     client.wait_for("it is written")
     client.signal(signal.SIGKILL)
     client.finish()
-    server.wait_for_log("kept results removed", "why=limit", within_s=30.0)
+    server.wait_for_log("kept results removed", f"why={why}", within_s=30.0)
     assert server.kept() == []
 
 

@@ -199,7 +199,7 @@ class Files:
                 self._folder,
                 {
                     "client": self._terms.client, "session": self._terms.session, "stands_for": self._stands_for,
-                    "shelf": f"{self._terms.folder}/{RESULTS}", "limit_bytes": self._terms.stored_bytes,
+                    "shelf": f"{self._terms.folder}/{RESULTS}",
                 },
             )  # fmt: skip
 

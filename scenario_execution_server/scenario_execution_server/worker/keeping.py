@@ -62,7 +62,7 @@ def read_about(folder: Path) -> dict[str, Any] | None:
         finally:
             os.close(fd)
         about = json.loads(data)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # the last of ten thousand opening brackets
         return None
     return about if isinstance(about, dict) else None
 
@@ -74,8 +74,9 @@ def ended_s(folder: Path, about: dict[str, Any] | None) -> float:
         OSError: the folder is gone.
     """
     changed_s = folder.stat().st_mtime
+    over = (about or {}).get("over")
     try:
-        return datetime.fromisoformat(str((about or {}).get("over"))).timestamp()
+        return datetime.fromisoformat(over).timestamp() if isinstance(over, str) else changed_s
     except (ValueError, OverflowError):
         return changed_s
 
@@ -99,7 +100,7 @@ def retire(folder: Path) -> str:
     """
     try:
         _put_aside(folder)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter of a name that no file can have
         return f"results that are not home could not be put aside and stay in {folder}: {error}"
     return remove_folder(folder)
 
