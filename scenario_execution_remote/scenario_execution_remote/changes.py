@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable
+from contextlib import suppress
 
 from .files.folder import Folder, Look
 from .files.ledger import Ledger
+from .files.names import NameRefusedError
 from .files.sending import is_settled
+
+_SOME_FOLDER = Look(mode=stat.S_IFDIR, size_bytes=0, mtime_ns=0, inode=0)
 
 
 class Changes:
-    """Of one session. In the tree's thread, but for ``had``.
+    """Of one session. In the tree's thread, but for ``had`` and, of what is offered when it is asked for, ``begin``:
+    those belong to the thread that sends.
 
     Args:
         ledger: Who has brought what here.
@@ -22,6 +28,7 @@ class Changes:
         self._ledger = ledger
         self._owner = owner
         self._known: dict[int, dict[str, Look]] = {}  # of each folder: what the server was told, or need not know
+        self._brought_count: dict[int, int] = {}  # of what the server has brought, how much is known in each folder
 
     def begin(self, mount: int, entries: Iterable[tuple[str, Look]]) -> None:
         """From now on, changes in this folder count."""
@@ -32,29 +39,69 @@ class Changes:
         return len(self._known[mount]) if mount in self._known else None
 
     def found(
-        self, mount: int, folder: Folder, entries: Iterable[tuple[str, Look]]
+        self, mount: int, folder: Folder, entries: Iterable[tuple[str, Look]], *, is_whole: bool = True
     ) -> tuple[list[tuple[str, Look]], list[str]]:
-        """What is new or another than it was, and what has gone, deepest first; from now on it counts as told.
+        """What is new or another than it was, and what has gone, deepest first: to be dealt with before the former, as
+        a file may have taken the place of a folder. What somebody still writes to waits until it is complete.
 
-        What somebody still writes to waits until it is complete.
+        Args:
+            mount: The folder's number.
+            folder: The folder.
+            entries: What lies in it and is meant.
+            is_whole: Whether these are all, as far as could be read; else what is not among them has not gone.
         """
         known, seen = self._known[mount], set()
-        changed = []
+        changed, gone = [], []
+        known.update(self._brought(mount, f"{folder.path}/"))
         for name, look in entries:
             seen.add(name)
-            if known.get(name) == look:
+            before = known.get(name)
+            if before == look:
                 continue
-            if not self._ledger.is_from(f"{folder.path}/{name}", self._owner, None if look.is_folder else look):
-                if not is_settled(folder, name, look):
-                    continue
+            if self._is_from_it(folder, name, look):
+                known[name] = look
+            elif is_settled(folder, name, look):
                 changed.append((name, look))
-            known[name] = look
-        gone = sorted((name for name in known if name not in seen), reverse=True)
+                if before is not None and before.is_folder != look.is_folder:
+                    gone.append(name)
+        if is_whole:
+            # What is not meant any more, because it has become too much for instance, is still there.
+            gone += [name for name in known if name not in seen and _is_gone(folder, name)]
+        return changed, sorted(gone, reverse=True)
+
+    def told(self, mount: int, folder: Folder, changed: Iterable[tuple[str, Look]], gone: Iterable[str]) -> None:
+        """The server is told of these, which were found."""
+        known = self._known[mount]
         for name in gone:
-            del known[name]
-            self._ledger.forget(f"{folder.path}/{name}")
-        return changed, gone
+            known.pop(name, None)
+            with self._ledger.placing:
+                if _is_gone(folder, name):
+                    self._ledger.forget(f"{folder.path}/{name}")
+        known.update(changed)
 
     def had(self, folder: Folder, name: str, look: Look) -> None:
-        """The server has what looks like this: whatever it makes of it takes its place here."""
-        self._ledger.share(f"{folder.path}/{name}", self._owner, None if look.is_folder else look)
+        """The server has what looks like this: whatever it makes of it takes its place here, if nobody else has put
+        something there meanwhile."""
+        with self._ledger.placing, suppress(OSError, NameRefusedError):
+            if folder.look(name) == look:
+                self._ledger.share(f"{folder.path}/{name}", self._owner, None if look.is_folder else look)
+
+    def _brought(self, mount: int, above: str) -> list[tuple[str, Look]]:
+        """What the server has put into this folder since, and not taken away: whoever changes that changes its own."""
+        count, brought = self._ledger.brought(self._owner, self._brought_count.get(mount, 0))
+        self._brought_count[mount] = count
+        return [(path[len(above) :], look or _SOME_FOLDER) for path, look in brought if path.startswith(above)]
+
+    def _is_from_it(self, folder: Folder, name: str, look: Look) -> bool:
+        with self._ledger.placing:  # what lies there under its name already may be about to be noted
+            return self._ledger.is_from(f"{folder.path}/{name}", self._owner, None if look.is_folder else look)
+
+
+def _is_gone(folder: Folder, name: str) -> bool:
+    """Whether it is certain that there is no *name* any more."""
+    try:
+        return folder.look(name) is None
+    except NameRefusedError:  # what it lay in is no folder any more
+        return True
+    except OSError:
+        return False

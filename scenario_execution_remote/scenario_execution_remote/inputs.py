@@ -135,9 +135,10 @@ class Inputs:
         folder = self._folders[mount]
         left: list[str] = []
         selection = self._selection(folder, self._mounts.names_in(mount))
-        there = selection.chosen(left) if role == INPUT else selection.all_but_secrets(left)
         try:
-            changed, gone = self._changes.found(mount, folder, there)
+            there = selection.chosen(left) if role == INPUT else selection.all_but_secrets(left)
+            changed, gone = self._changes.found(mount, folder, there, is_whole=selection.is_whole)
+            self._changes.told(mount, folder, changed, gone)
         except OSError as error:
             left.append(str(error))
             changed, gone = [], []
@@ -209,7 +210,7 @@ class Inputs:
         try:
             if path is not None and mount not in self._folders:
                 folder = self._folders[mount] = Folder(path)
-                chosen = list(self._selection(folder, self._mounts.names_in(mount)).chosen(left))
+                chosen = self._selection(folder, self._mounts.names_in(mount)).chosen(left)
                 self._changes.begin(mount, chosen)
                 entries = self._entries(mount, folder, chosen, left)
         except OSError as error:

@@ -25,8 +25,11 @@ class Watched:
         self.changes = Changes(self.ledger, SERVER)
         self.changes.begin(1, self.folder.walk([]))
 
-    def found(self) -> tuple[list[str], list[str]]:
-        changed, gone = self.changes.found(1, self.folder, self.folder.walk([]))
+    def found(self, *, but: str = "", is_whole: bool = True) -> tuple[list[str], list[str]]:
+        """What is found, and told, if all but one name is meant."""
+        there = [(name, look) for name, look in self.folder.walk([]) if name != but]
+        changed, gone = self.changes.found(1, self.folder, there, is_whole=is_whole)
+        self.changes.told(1, self.folder, changed, gone)
         return [name for name, _ in changed], gone
 
     def comes_from(self, owner: str, name: str) -> None:
@@ -73,6 +76,81 @@ def test_what_the_server_has_got_may_be_replaced_by_it_and_by_who_brought_it(wat
     assert all(watched.ledger.is_from(f"{watched.path}/x", owner, look) for owner in (SERVER, OTHER))
     watched.comes_from(OTHER, "x")
     assert not watched.ledger.is_from(f"{watched.path}/x", SERVER, look)
+
+
+def test_what_is_not_meant_any_more_or_cannot_be_seen_has_not_gone(watched: Watched) -> None:
+    watched.comes_from(SERVER, "of-before")
+    assert watched.found(but="of-before") == ([], [])  # as there is too much, for instance
+    assert watched.ledger.is_known(f"{watched.path}/of-before")
+    (watched.path / "of-before").unlink()
+    assert watched.found(is_whole=False) == ([], [])
+    assert watched.found() == ([], ["of-before"])
+    assert not watched.ledger.is_known(f"{watched.path}/of-before")
+
+
+def test_what_the_server_has_brought_and_somebody_takes_away_before_anybody_has_looked_has_gone(
+    watched: Watched,
+) -> None:
+    (watched.path / "d").mkdir()
+    (watched.path / "d" / "x").write_text("x")
+    (watched.path / "gone-there-too").write_text("g")
+    for name in ("d/x", "gone-there-too"):
+        watched.comes_from(SERVER, name)
+    watched.ledger.note(f"{watched.path}/d", SERVER, None)
+    watched.ledger.forget(f"{watched.path}/gone-there-too")
+    (watched.path / "gone-there-too").unlink()
+    (watched.path / "d" / "x").unlink()
+    (watched.path / "d").rmdir()
+    (watched.path / "d").write_text("a file")
+    assert watched.found() == (["d"], ["d/x", "d"])
+    assert watched.found() == ([], [])
+
+
+def test_what_cannot_be_looked_at_has_not_gone(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(_name: str) -> None:
+        raise PermissionError("no")
+
+    monkeypatch.setattr(watched.folder, "look", look)
+    assert watched.found(but="of-before") == ([], [])
+
+
+def test_what_has_become_a_folder_or_was_one_goes_before_it_comes(watched: Watched) -> None:
+    (watched.path / "of-before").unlink()
+    (watched.path / "of-before").mkdir()
+    (watched.path / "of-before" / "x").write_text("x")
+    assert watched.found() == (["of-before", "of-before/x"], ["of-before"])
+    (watched.path / "of-before" / "x").unlink()
+    (watched.path / "of-before").rmdir()
+    (watched.path / "of-before").write_text("again")
+    assert watched.found() == (["of-before"], ["of-before/x", "of-before"])
+    assert watched.found() == ([], [])
+
+
+def test_what_was_replaced_before_the_server_had_it_is_not_the_servers(watched: Watched) -> None:
+    (watched.path / "x").write_text("x")
+    look = watched.folder.look("x")
+    assert look is not None
+    (watched.path / "x").write_text("another's, and newer")
+    watched.comes_from(OTHER, "x")
+    watched.changes.had(watched.folder, "x", look)
+    newer = watched.folder.look("x")
+    assert watched.ledger.is_from(f"{watched.path}/x", OTHER, newer)
+    assert not watched.ledger.is_from(f"{watched.path}/x", SERVER, newer)
+
+
+def test_whose_a_file_is_is_asked_when_whoever_puts_it_down_has_noted_it(watched: Watched) -> None:
+    class Placing:
+        """What another thread holds as long as it has put something down and has not noted it."""
+
+        def __enter__(self) -> None:
+            watched.comes_from(SERVER, "theirs")
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    (watched.path / "theirs").write_text("t")
+    watched.ledger.placing = Placing()  # type: ignore[assignment]
+    assert watched.found() == ([], [])
 
 
 def test_what_somebody_still_writes_to_is_found_when_it_is_complete(watched: Watched) -> None:

@@ -64,6 +64,40 @@ def test_what_is_renamed_or_deleted_on_one_side_is_so_on_the_other(
     assert tree(out) == ["kept"]
 
 
+def test_what_becomes_a_folder_or_a_file_on_one_side_does_so_on_the_other(
+    server: ServerProcess, run: Run, tmp_path: Path
+) -> None:
+    change = "import shutil; (out / 'f').unlink(); (out / 'f').mkdir(); (out / 'f' / 'in').write_text('in');"
+    change += " shutil.rmtree(out / 'd'); (out / 'd').write_text('d')"
+    out = go(
+        run,
+        tmp_path,
+        code(server.endpoint, update="(out / 'f').write_text('f'); (out / 'd').mkdir(); (out / 'd' / 'x').touch()"),
+        code("", local=True, update=change),
+        code(server.endpoint, update="assert (out / 'f' / 'in').read_text() + (out / 'd').read_text() == 'ind'"),
+    )
+    assert tree(out) == ["d", "f", "f/in"]
+
+
+def test_what_is_not_taken_along_any_more_is_not_taken_away_from_the_server(
+    server: ServerProcess, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "client-1").mkdir()
+    (tmp_path / "client-1" / "params").write_text("x" * 100_000)
+    grow = "Path(self.kwargs['input_dir'], 'large').write_bytes(bytes(2_000_000))"
+    shrink = "Path(self.kwargs['input_dir'], 'params').write_text('x' * 1_100_000)"
+    look = "import os; assert os.path.getsize('params') == 100_000 and not os.path.exists('large')"
+    text = whole(
+        code(server.endpoint, update="open('params').close()"),
+        code("", local=True, update=grow),
+        code("", local=True, update=shrink),
+        code(server.endpoint, update=look),
+    ).replace('files: "copy"', 'files: "copy", upload_limit: "1M"')
+    outcome = run(text, "-o", str(here(tmp_path)), whole=True)
+    assert outcome.code == 0, outcome.output
+    assert any(line.startswith("WARN") and "'large' (2.0 MB), 'params'" in line for line in outcome.said)
+
+
 def test_what_lay_in_the_output_directory_before_the_run_is_not_taken_to_the_server(
     server: ServerProcess, run: Run, tmp_path: Path
 ) -> None:

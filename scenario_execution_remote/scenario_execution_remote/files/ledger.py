@@ -21,11 +21,21 @@ class Ledger:
         self.placing = threading.Lock()
         self._lock = threading.Lock()
         self._entries: dict[str, tuple[set[object], Look | None]] = {}
+        self._brought: dict[object, list[str]] = {}
 
     def note(self, path: str, owner: object, look: Look | None) -> None:
         """*owner* has put down *path*, which looks like this now."""
         with self._lock:
             self._entries[path] = ({owner}, look)
+            self._brought.setdefault(owner, []).append(path)
+
+    def brought(self, owner: object, since: int) -> tuple[int, list[tuple[str, Look | None]]]:
+        """How often *owner* has put down something, and what that is from number *since* on, if nobody else has put
+        something there and it has not gone."""
+        with self._lock:
+            paths = self._brought.get(owner, [])
+            entries = [(path, self._entries.get(path, ((), None))) for path in paths[since:]]
+            return len(paths), [(path, look) for path, (owners, look) in entries if owner in owners]
 
     def share(self, path: str, owner: object, look: Look | None) -> None:
         """*owner* has got *path* as it looks now, whoever has put it down."""

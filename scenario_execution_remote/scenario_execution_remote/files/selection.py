@@ -34,6 +34,9 @@ class Selection:
         excluded: Other absolute paths that do not, because they are not meant or travel otherwise.
         only: If given, nothing but these travels, with all that is below them; what follows does not count then.
         limit_bytes: How much may travel, the smallest files first.
+
+    Attributes:
+        is_whole: Whether everything that is meant could be looked at when it was last chosen.
     """
 
     def __init__(
@@ -52,41 +55,64 @@ class Selection:
         self._only = only
         self._above = {name[:at] for name in only for at, char in enumerate(name) if char == "/"}
         self._limit_bytes = limit_bytes
+        self.is_whole = True
         self._ignored = pathspec.GitIgnoreSpec.from_lines([*BUILT_IN, *_lines_of(folder)])
 
-    def chosen(self, left: list[str]) -> Iterator[tuple[str, Look]]:
+    def chosen(self, left: list[str]) -> list[tuple[str, Look]]:
         """Everything that travels, folders before what is in them.
 
         Args:
             left: What stays although nobody said that it should is named here, with why and what to do.
         """
+        meant = self.meant(left)
+        return meant if self._only else self.fitting(meant, left)
+
+    def meant(self, left: list[str]) -> list[tuple[str, Look]]:
+        """The same, however much it is."""
+        problems: list[str] = []
+        found: list[tuple[str, Look]] = []
         if any(self._path == path or self._path.startswith(f"{path}/") for path in self._secret):
-            left.append("it is where keys are kept")
-            return
-        if self._only:
-            yield from self._folder.walk(left, lambda name, _look: self._is_meant(name, left))
-            return
-        found = list(islice(self._folder.walk(left, self._is_in), COUNT_LIMIT + 1))
-        if len(found) > COUNT_LIMIT:
-            left.append(
+            problems.append("it is where keys are kept")
+        elif self._only:
+            found = list(self._folder.walk(problems, lambda name, _look: self._is_meant(name, left)))
+        else:
+            found = list(islice(self._folder.walk(problems, self._is_in), COUNT_LIMIT + 1))
+        if not self._only and len(found) > COUNT_LIMIT:
+            problems.append(
                 f"there are more than {COUNT_LIMIT} files and folders, and the rest was not looked at; put the "
                 f"scenario into a directory of its own, or say in {IGNORE_FILE} what it does not need"
             )
             found.pop()
+        self.is_whole = not problems
+        left += problems
+        return found
+
+    def fitting(
+        self, found: list[tuple[str, Look]], left: list[str], so_much: str = "beside the scenario lie more"
+    ) -> list[tuple[str, Look]]:
+        """What of this is within the limit.
+
+        Args:
+            found: What is meant.
+            left: What stays is named here.
+            so_much: Where how much is.
+        """
         too_much = self._too_much(found)
         if too_much:
             names = [f"{ascii(name)} ({amount(size)})" for name, size in too_much.items()]
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             left.append(
-                f"{', '.join(names[:_SHOWN])}{more}: beside the scenario lie more than the upload_limit of "
+                f"{', '.join(names[:_SHOWN])}{more}: {so_much} than the upload_limit of "
                 f"{amount(self._limit_bytes)}; name what is needed in remote(..., upload: [...]), raise upload_limit, "
                 f"or list in {IGNORE_FILE} what is not"
             )
-        yield from ((name, look) for name, look in found if name not in too_much)
+        return [(name, look) for name, look in found if name not in too_much]
 
-    def all_but_secrets(self, left: list[str]) -> Iterator[tuple[str, Look]]:
+    def all_but_secrets(self, left: list[str]) -> list[tuple[str, Look]]:
         """Everything but keys, whatever is ignored and however much it is."""
-        return self._folder.walk(left, lambda name, _look: not self._is_secret(name))
+        found = list(self._folder.walk(left, lambda name, _look: not self._is_secret(name)))
+        self.is_whole = not left
+        return found
 
     def named(self, name: str, left: list[str]) -> Iterator[tuple[str, Look]]:
         """*name*, with all that is below it, whatever is ignored and however much it is; but no keys.
