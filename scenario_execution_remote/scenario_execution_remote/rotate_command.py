@@ -102,8 +102,7 @@ def rotate_client(store: KeyStore, endpoints: Sequence[str] = ()) -> RemoteError
         rotation.switch(new, left)
     if told:
         _confirm(told, new)
-        where = ", ".join(place.endpoint.text for place in told)
-        click.echo(f"Your client key is {new.public.fingerprint} now, on {where}.")
+        _tell_success(new, told, untold, left)
     elif is_late:
         click.echo(f"Your client key is {current.public.fingerprint}, and no other server has taken it on.")
     else:
@@ -160,6 +159,20 @@ def _confirm(places: Sequence[_Place], new: KeyPair) -> None:
                 click.echo(f"se-remote: the old key counts on {place.endpoint} until you come again: {error}", err=True)
     finally:
         context.destroy(linger=0)
+
+
+def _tell_success(
+    new: KeyPair, told: Sequence[_Place], untold: Sequence[ServerScope], left: Sequence[ServerScope]
+) -> None:
+    """Which servers have the new key, and apart from them those that had it before this rotation was gone on with."""
+    fresh = [place.endpoint.text for place in told if place.scope in untold]
+    again = [place.endpoint.text for place in told if place.scope not in untold]
+    if fresh:
+        click.echo(f"Your client key is {new.public.fingerprint} now, on {', '.join(fresh)}.")
+    if again:
+        was = f"Your client key was {new.public.fingerprint} already on {', '.join(again)}: nothing has changed there."
+        waiting = " No further key is made before the rotation that made this one is finished." if left else ""
+        click.echo(was + waiting)
 
 
 def _tell(

@@ -199,6 +199,13 @@ def test_a_server_that_is_not_named_keeps_the_old_key(lab: Lab, tmp_path: Path, 
         done = lab.type("se-remote", "keygen", "--rotate", lab.server.endpoint)
         assert done.returncode == 0 and f"used for: {other.server.endpoint}" in done.stdout
         assert lab.alice().key != other.alice().key and lab.gets_in() and other.gets_in()
+        key = lab.client.client_pair().public
+        assert f"Your client key is {key.fingerprint} now, on {lab.server.endpoint}" in done.stdout
+        again = lab.type("se-remote", "keygen", "--rotate", lab.server.endpoint)
+        assert again.returncode == 0 and lab.client.client_pair().public == key
+        assert f"was {key.fingerprint} already on {lab.server.endpoint}: nothing has changed" in again.stdout
+        assert "No further key is made before" in again.stdout and " now, on " not in again.stdout
+        assert again.stdout.endswith(f"run: se-remote keygen --rotate {other.server.endpoint}\n")
     finally:
         other.server.close()
 
