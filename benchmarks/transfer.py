@@ -29,6 +29,7 @@ from scenario_execution_remote.security import security_for
 from scenario_execution_remote.visit import Visit
 
 ROUNDS = 3  # interleaved, so that whatever else the machine does hits both alike
+LIMIT_S = 300.0  # a hundred times what it takes; what has not come by then will not
 TICK_PERIOD_S = 0.02  # five times the usual rate: enough ticks for a 99th percentile of a short transfer
 
 # The other end of the comparison: a process that sends so many chunks over CURVE to whoever asks, and nothing else.
@@ -124,6 +125,8 @@ class _Session:
         bench.start_action(self.link, self._actions, "bench_write", {"path": str(path), "size": size_bytes})
         began_s = time.perf_counter()
         while not path.exists():
+            if time.perf_counter() - began_s > LIMIT_S:
+                raise RuntimeError(f"{path.name} has not come home within {LIMIT_S:g} s")
             ticks_us.append(self.tick_us())
             if self._files.are_home(TICK_PERIOD_S) and path.exists():
                 break

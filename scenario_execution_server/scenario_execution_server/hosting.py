@@ -52,7 +52,7 @@ class FrontWorker:
         )
         self.fd = handle.channel.fileno()
         self.watched = 0  # events that are polled for
-        self.bodies: deque[bytes] = deque()  # read from the channel and not dealt with yet
+        self.bodies: deque[bytes | memoryview] = deque()  # read from the channel and not dealt with yet
 
 
 FrontSession = Session[FrontWorker]
@@ -278,8 +278,8 @@ class Hosting:
         while self.take(session, math.inf):
             pass
 
-    def _deliver(self, session: FrontSession, body: bytes) -> None:
-        if body[:2] in _FOR_FRONT:
+    def _deliver(self, session: FrontSession, body: bytes | memoryview) -> None:
+        if bytes(body[:2]) in _FOR_FRONT:
             self._hear(session, body)
             return
         if isinstance(session.dialect, LegacyDialect):
@@ -288,7 +288,7 @@ class Hosting:
         for parts in session.dialect.deliver(body):
             self.send(session.door, session.route, parts)
 
-    def _hear(self, session: FrontSession, body: bytes) -> None:
+    def _hear(self, session: FrontSession, body: bytes | memoryview) -> None:
         """Take what a worker says to the front alone."""
         try:
             told = wire.decode(body, wire.FOR_FRONT, plain=True)

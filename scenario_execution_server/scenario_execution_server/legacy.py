@@ -110,7 +110,7 @@ class LegacyDialect:
         self._waiting[calls[-1].call] = _Waiting(envelope=envelope, reply=reply)
         return [body], []
 
-    def deliver(self, body: bytes) -> list[Parts]:
+    def deliver(self, body: bytes | memoryview) -> list[Parts]:
         """Replies for the results in a body from the worker; what such a client cannot express is left out."""
         replies = []
         try:
@@ -123,7 +123,7 @@ class LegacyDialect:
         return replies
 
     @staticmethod
-    def answers(body: bytes) -> list[bytes]:
+    def answers(body: bytes | memoryview) -> list[bytes]:
         """What the worker is to get for the questions in its body."""
         try:
             return [wire.encode(_answer(message)) for message in _read(body) if isinstance(message, messages.Ask)]
@@ -224,7 +224,7 @@ class LegacyDialect:
         return messages.EndScenario(call=next(self._next_call), scenario=self._actions.pop(action_id).number)
 
 
-def _read(body: bytes) -> list[Any]:
+def _read(body: bytes | memoryview) -> list[Any]:
     """The messages in a body that matter here; others are not even unpacked, as values in them may be anything."""
     return wire.decode(body, _UNDERSTOOD, plain=True) if wire.kind_of(body) in _UNDERSTOOD else []
 

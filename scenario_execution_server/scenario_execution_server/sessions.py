@@ -24,7 +24,7 @@ class Dialect(Protocol):
     def is_silent(self, now_s: float, limit_s: float) -> bool:
         """Whether nothing has come from the client for *limit_s* seconds."""
 
-    def deliver(self, body: bytes) -> list[Parts]:
+    def deliver(self, body: bytes | memoryview) -> list[Parts]:
         """What the client is to get for a body from the worker."""
 
     def farewell(self, reason: str, text: str) -> list[Parts]:
@@ -47,7 +47,7 @@ class NumberedDialect:
     def is_silent(self, now_s: float, limit_s: float) -> bool:
         return self.machine.is_silent(now_s, limit_s)
 
-    def deliver(self, body: bytes) -> list[Parts]:
+    def deliver(self, body: bytes | memoryview) -> list[Parts]:
         return [[frame] for frame in self.machine.push(body)]
 
     def farewell(self, reason: str, text: str) -> list[Parts]:

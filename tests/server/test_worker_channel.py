@@ -125,6 +125,7 @@ def test_the_front_reads_what_a_dead_worker_said_last(pair: Pair, ends: tuple[so
     front.send(b"too late")
     assert not front.closed
     assert front.on_readable() == [b"last words"]
+    assert front.on_readable() == []
     assert front.closed
     front.send(b"much too late")
     assert front.pending_bytes == 0

@@ -25,7 +25,12 @@ MAX_FRAME_BYTES = 64 * 1024 * 1024
 # What the front lets wait for one worker: a largest frame being written and a largest frame behind it.
 PENDING_LIMIT_BYTES = 2 * (MAX_FRAME_BYTES + LENGTH_BYTES)
 
-_READ_BYTES = 256 * 1024  # one recv: more than the kernel's default socket buffer (208 KiB) holds
+Payload = bytes | memoryview
+"""Of a frame that was received; of a large one its place in memory, where nobody else writes."""
+
+_WRITE_BYTES = 256 * 1024  # one send: more than the kernel's default socket buffer (208 KiB) holds
+_BUFFER_BYTES = 64 * 1024  # a frame that is larger gets a place of its own; what a tick says is far smaller
+_COPY_BYTES = 4 * 1024  # a payload up to here is copied behind its length, which is quicker than handing over two
 
 # What one `on_readable` takes at most, so that a worker that prints without pause cannot keep the front from its
 # other sessions.
@@ -69,35 +74,84 @@ class ChannelBrokenError(ChannelError, ConnectionError):
 
 
 class FrameAssembler:
-    """Cuts a byte stream into frames. Pure: bytes go in, frames come out."""
+    """Cuts a byte stream into frames. Pure: bytes go in, frames come out.
+
+    Whoever reads puts bytes into ``room()`` and says with ``filled()`` how many. Small frames are cut out of one buffer
+    that stays; a large one gets a place of its own, where its bytes are put at once.
+
+    Args:
+        max_frame_bytes: The largest frame accepted.
+    """
 
     def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
         self._max_frame_bytes = max_frame_bytes
-        self._buffer = bytearray()
+        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
+        self._begun = 0  # so much of the buffer is the beginning of a frame
+        self._large: memoryview | None = None
+        self._large_end = 0  # so much of it is there
 
     @property
     def buffered_bytes(self) -> int:
         """How much of a frame that is not complete yet is kept here."""
-        return len(self._buffer)
+        return self._begun if self._large is None else LENGTH_BYTES + self._large_end
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take bytes from the stream and return the frames they complete, in order.
+    def room(self) -> memoryview:
+        """Where the next bytes of the stream are to be put; never empty."""
+        return self._buffer[self._begun :] if self._large is None else self._large[self._large_end :]
+
+    def filled(self, count: int) -> list[Payload]:
+        """So many bytes were put into the room. Returns the frames they complete, in order.
 
         Raises:
             FrameTooLargeError: a length above the limit was announced; the stream cannot be read any further.
         """
+        large = self._large
+        if large is None:
+            return self._cut(self._begun + count)
+        self._large_end += count
+        if self._large_end < len(large):
+            return []
+        self._large = None
+        return [large]
+
+    def feed(self, data: bytes) -> list[Payload]:
+        """Take bytes that lie elsewhere, as :meth:`room` and :meth:`filled` do.
+
+        Raises:
+            FrameTooLargeError: see :meth:`filled`.
+        """
+        frames: list[Payload] = []
+        view = memoryview(data)
+        while view:
+            room = self.room()
+            count = min(len(room), len(view))
+            room[:count] = view[:count]
+            frames += self.filled(count)
+            view = view[count:]
+        return frames
+
+    def _cut(self, end: int) -> list[Payload]:
+        """Take the frames out of the buffer, which is filled up to *end*."""
         buffer = self._buffer
-        buffer += data
-        frames: list[bytes] = []
-        while len(buffer) >= LENGTH_BYTES:
-            (size,) = _LENGTH.unpack_from(buffer)
+        frames: list[Payload] = []
+        at = 0
+        while end - at >= LENGTH_BYTES:
+            (size,) = _LENGTH.unpack_from(buffer, at)
             if size > self._max_frame_bytes:
                 raise FrameTooLargeError(size, self._max_frame_bytes)
-            end = LENGTH_BYTES + size
-            if len(buffer) < end:
-                break
-            frames.append(bytes(buffer[LENGTH_BYTES:end]))
-            del buffer[:end]
+            begin = at + LENGTH_BYTES
+            if begin + size <= end:
+                frames.append(buffer[begin : begin + size].tobytes())
+                at = begin + size
+                continue
+            if LENGTH_BYTES + size > _BUFFER_BYTES:
+                self._large, self._large_end = memoryview(bytearray(size)), end - begin
+                self._large[: end - begin] = buffer[begin:end]
+                at = end
+            break
+        if at < end and at:
+            buffer[: end - at] = buffer[at:end].tobytes()
+        self._begun = end - at
         return frames
 
 
@@ -112,6 +166,13 @@ def encode_frame(payload: bytes, max_frame_bytes: int = MAX_FRAME_BYTES) -> byte
     return _LENGTH.pack(len(payload)) + payload
 
 
+def _parts(payload: bytes, max_frame_bytes: int) -> tuple[bytes, ...]:
+    """The same as what lies in memory, so that a large payload is not copied."""
+    if len(payload) <= _COPY_BYTES or len(payload) > max_frame_bytes:
+        return (encode_frame(payload, max_frame_bytes),)
+    return _LENGTH.pack(len(payload)), payload
+
+
 class WorkerChannel:
     """The worker's end: any thread sends, one thread receives, both block.
 
@@ -124,7 +185,7 @@ class WorkerChannel:
         self._sock = sock
         self._max_frame_bytes = max_frame_bytes
         self._assembler = FrameAssembler(max_frame_bytes)
-        self._ready: list[bytes] = []
+        self._ready: list[Payload] = []
         self._sending = threading.Lock()
         self._broken = False
 
@@ -135,7 +196,7 @@ class WorkerChannel:
             FrameTooLargeError: the payload is above the limit; the channel stays usable.
             ChannelBrokenError: the front is gone.
         """
-        frame = encode_frame(payload, self._max_frame_bytes)
+        parts = _parts(payload, self._max_frame_bytes)
         with self._sending:
             if self._broken:
                 raise ChannelBrokenError("the channel to the front is broken")
@@ -143,7 +204,11 @@ class WorkerChannel:
             # follows would be read as its rest, so from then on nothing may follow.
             self._broken = True
             try:
-                self._sock.sendall(frame)
+                sent = self._sock.sendmsg(parts)
+                for part in parts:  # all of it is sent, unless a signal came in between
+                    if sent < len(part):
+                        self._sock.sendall(memoryview(part)[sent:])
+                    sent = max(0, sent - len(part))
             except (BrokenPipeError, ConnectionResetError) as error:
                 raise ChannelBrokenError("the front is gone") from error
             self._broken = False
@@ -156,7 +221,7 @@ class WorkerChannel:
         poll.register(self._sock, select.POLLIN)
         return bool(poll.poll(timeout_s * 1000))
 
-    def receive(self) -> bytes | None:
+    def receive(self) -> Payload | None:
         """Wait for the next frame. Only one thread may call this.
 
         Returns:
@@ -167,12 +232,12 @@ class WorkerChannel:
         """
         while not self._ready:
             try:
-                data = self._sock.recv(_READ_BYTES)
+                count = self._sock.recv_into(self._assembler.room())
             except ConnectionResetError:  # the front ended with bytes of ours unread
                 return None
-            if not data:
+            if not count:
                 return None
-            self._ready = self._assembler.feed(data)
+            self._ready = self._assembler.filled(count)
             self._ready.reverse()  # so that taking the oldest is a cheap pop from the end
         return self._ready.pop()
 
@@ -231,27 +296,30 @@ class FrontChannel:
             FrameTooLargeError: the payload is above the limit.
             ChannelFullError: too much waits already; the frame was not taken.
         """
-        frame = encode_frame(payload, self._max_frame_bytes)
+        parts = _parts(payload, self._max_frame_bytes)
         if self._closed:
             return
-        if self._pending and len(self._pending) + len(frame) > self._pending_limit_bytes:
+        size_bytes, sent = LENGTH_BYTES + len(payload), 0
+        if self._pending and len(self._pending) + size_bytes > self._pending_limit_bytes:
             raise ChannelFullError(len(self._pending), self._pending_limit_bytes)
         if not self._pending:  # the usual case: the worker reads, and nothing has to be kept
             try:
-                frame = frame[self._sock.send(frame) :]
+                sent = self._sock.sendmsg(parts)
             except BlockingIOError:
                 pass
             except (BrokenPipeError, ConnectionResetError):
                 return  # as in on_writable
-        if frame:
-            self._pending += frame
+        if sent < size_bytes:
+            for part in parts:
+                self._pending += memoryview(part)[sent:]
+                sent = max(0, sent - len(part))
             self.on_writable()
 
     def on_writable(self) -> None:
         """Write what waits, as far as the socket takes it."""
         while self._pending:
             try:
-                with memoryview(self._pending) as view, view[:_READ_BYTES] as chunk:
+                with memoryview(self._pending) as view, view[:_WRITE_BYTES] as chunk:
                     sent = self._sock.send(chunk)
             except BlockingIOError:
                 return
@@ -262,27 +330,31 @@ class FrontChannel:
                 return
             del self._pending[:sent]
 
-    def on_readable(self) -> list[bytes]:
-        """Read what is there, up to one turn's share, and return the whole frames in order.
+    def on_readable(self) -> list[Payload]:
+        """Read what is there, up to one turn's share, and return the whole frames in order; the end is found in a turn
+        of its own.
 
         Raises:
             FrameTooLargeError: the worker announced a frame above the limit; end the session.
         """
-        frames: list[bytes] = []
+        frames: list[Payload] = []
         taken = 0
-        while taken < _TURN_BYTES and not self._closed:
+        while taken < _TURN_BYTES:
+            room = self._assembler.room()
             try:
-                data = self._sock.recv(_READ_BYTES)
+                count = self._sock.recv_into(room)
             except BlockingIOError:
                 break
             except ConnectionResetError:  # the worker ended with frames of ours unread
-                data = b""
-            if not data:
+                count = 0
+            if not count:
                 self._closed = True
                 self._pending.clear()
                 break
-            taken += len(data)
-            frames += self._assembler.feed(data)
+            taken += count
+            frames += self._assembler.filled(count)
+            if count < len(room):  # that was all; whoever polls would say if it was not
+                break
         return frames
 
     def close(self) -> None:
