@@ -109,3 +109,46 @@ def test_files_that_are_sent_after_others_have_numbers_of_their_own(store: Store
         store.depot.send("files")
     assert [one.number for one in store.said if isinstance(one, messages.Artifact)] == [1, 2, 3, 4, 5, 6]
     assert [one.number for one in store.said if isinstance(one, messages.Collected)] == [3, 6]
+
+
+def artifact(name: str, kind: str, target: str = "", size_bytes: int = 0) -> messages.Artifact:
+    return messages.Artifact(
+        number=1, mount=0, name=name, kind=kind, size_bytes=size_bytes, mode=0o600, mtime_ns=0, target=target
+    )
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_folders_and_links_are_not_free_whatever_is_refused_in_between(kind: str, store: Store) -> None:
+    for number in range(60):
+        store.depot.take(artifact(str(number), kind, "x"))
+        store.depot.take(artifact("bad", "link", "../x"))
+    store.depot.close()
+    assert len(list((store.base / "files").iterdir())) == 24
+
+
+def test_folders_that_are_made_for_a_file_are_not_free_and_stay_counted_when_it_does_not_arrive(store: Store) -> None:
+    (store.there / "x").write_bytes(b"x")
+    for number in range(60):
+        store.depot.take(artifact(f"{number}/a/x", "file", size_bytes=1))
+        store.depot.take(messages.ArtifactEnd(number=1, digest=b"no", text=""))
+    store.depot.close()
+    assert len(list((store.base / "files").rglob("*"))) == 22  # and the next had no room for its file
+
+
+@pytest.mark.parametrize("kind", ["folder", "nothing", "never heard of"])
+def test_what_takes_the_place_of_nothing_gives_no_room_back(kind: str, store: Store) -> None:
+    store.put(os.urandom(60_000))
+    for number in range(10):
+        store.depot.take(artifact("x", kind))
+        store.put(os.urandom(30_000), f"more{number}")
+    store.depot.close()
+    assert sorted(store.holds()) == ["more0", "x"]
+
+
+def test_a_tree_that_is_put_again_needs_no_more_room(store: Store) -> None:
+    for _ in range(5):
+        for name in ("a", "a/b"):
+            store.depot.take(artifact(name, "folder"))
+        store.depot.take(artifact("a/b/l", "link", "x"))
+        store.put(os.urandom(80_000))
+    assert store.depot.close() == []

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -206,25 +207,37 @@ class Depot:
             raise DepotError(f"the client {self._terms.client} may only look; {self._terms.mend}")
 
     def _make_room(self, piece: messages.Artifact) -> None:
+        self._taken_bytes = 0  # of the one before, which is there
         if piece.kind == "file":
             self._quota.add(piece.name, piece.size_bytes)
         if self._left_bytes is None:
             return
-        more = weight(piece.size_bytes) - self._replaced_bytes(piece.name)
-        if more > max(0, self._left_bytes):
+        above, own = self._more_bytes(piece)
+        if above + own > max(0, self._left_bytes):
             left, limit = amount(max(0, self._left_bytes)), amount(self._terms.stored_bytes or 0)
             raise DepotError(
                 f"{ascii(piece.name)} has {amount(piece.size_bytes)}, and {left} are left of the {limit} that may lie "
                 f"here for this client; remove something with `se-remote rm`, or {self._terms.mend}"
             )
-        self._taken_bytes = more
-        self._left_bytes -= more
+        self._taken_bytes = own
+        self._left_bytes -= above + own
 
-    def _replaced_bytes(self, name: str) -> int:
-        """What counts now of what will be overwritten."""
-        with suppress(FileNotFoundError), _opened(self._base / FILES) as folder, folder.parent_of(name) as place:
-            return weight_of(os.stat(place[1], dir_fd=place[0], follow_symlinks=False))
-        return 0
+    def _more_bytes(self, piece: messages.Artifact) -> tuple[int, int]:
+        """What counts in addition: folders above, which stay whatever becomes of the piece, and the piece itself."""
+        if piece.kind not in ("file", "folder", "link"):
+            return 0, 0
+        there: os.stat_result | None = None
+        above, above_bytes = piece.name.rpartition("/")[0], 0
+        with _opened(self._base / FILES) as folder:
+            while above and folder.look(above) is None:
+                above, above_bytes = above.rpartition("/")[0], above_bytes + weight(0)
+            with suppress(FileNotFoundError), folder.parent_of(piece.name) as (parent, last):
+                there = os.stat(last, dir_fd=parent, follow_symlinks=False)
+        if piece.kind == "folder":
+            return above_bytes, 0 if there else weight(0)
+        if there is None or stat.S_ISDIR(there.st_mode):  # which stays, and the piece is put beside it
+            return above_bytes, weight(piece.size_bytes)
+        return above_bytes, weight(piece.size_bytes) - weight_of(there)
 
     def _give_back(self) -> None:
         """What was coming in is not there."""
