@@ -23,6 +23,9 @@ class Outlet:
         wait_for: Waits until a condition is true, which ``taken`` makes it.
         quota: What may be sent; None for everything.
         pause: Lets so many seconds pass.
+
+    Attributes:
+        total: What everything cost that was put here; see ``has_taken``.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Outlet:
         self._declined: set[int] = set()
         self._batch: list[Piece] = []
         self._batch_cost = 0
+        self.total = 0
 
     def taken(self, message: messages.Taken) -> None:
         """The other side has dealt with so much."""
@@ -61,6 +65,7 @@ class Outlet:
         """Send a piece together with others."""
         self._batch.append(piece)
         self._batch_cost += cost_of(piece)
+        self.total += cost_of(piece)
         if self._batch_cost >= self._pace.message_bytes:
             self.flush()
 
@@ -81,6 +86,10 @@ class Outlet:
     def is_all_taken(self) -> bool:
         """Whether nothing is on its way."""
         return self._pace.is_all_taken
+
+    def has_taken(self, total: int) -> bool:
+        """Whether the other side has dealt with everything that was put here when this was the total."""
+        return self._pace.has_taken(total)
 
     @property
     def has_been_declined(self) -> bool:

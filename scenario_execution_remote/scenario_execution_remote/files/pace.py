@@ -59,6 +59,10 @@ class Pace:
         """Whether nothing is on its way."""
         return self._sent == self._taken
 
+    def has_taken(self, total: int) -> bool:
+        """Whether the other side has dealt with so much since the beginning."""
+        return self._taken >= total
+
     def may_send(self) -> bool:
         """Whether something more may be sent; something always may if nothing is on its way."""
         return self._sent - self._taken < self._window

@@ -26,11 +26,22 @@ _TOO_RECENT_NS = 20_000_000
 
 @dataclass(slots=True)
 class _Known:
-    """What the client has been promised of a name, and the digest of what was sent; *is_sure*: see _TOO_RECENT_NS."""
+    """What the client has been promised of a name, or has; *is_sure*: see _TOO_RECENT_NS.
+
+    Attributes:
+        digest: Of the content that was sent, or that the client has put there.
+        sent: As which number that was sent, and the outlet's total then.
+        is_ordered: Whether it is still to be sent, if need be; or could not be.
+    """
 
     look: Look
     is_sure: bool
     digest: bytes = b""
+    sent: tuple[int, int] | None = None
+    is_ordered: bool = False
+
+
+_AT_THE_CLIENTS = (0, 0)  # from the beginning
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +89,7 @@ class Courier:
         """From now on, what changes in this folder is to be sent."""
         self._folders[mount] = folder = Folder(path)
         for name, look in folder.walk([]):
-            self._known[mount, name] = _Known(look, is_sure=True)
+            self._known[mount, name] = _Known(look, is_sure=True, sent=_AT_THE_CLIENTS)
 
     # -- the main thread ---------------------------------------------------------------------------
 
@@ -92,9 +103,16 @@ class Courier:
         if look is None or look.is_folder:
             return True
         known = self._known.get((mount, name))
-        if known is None or known.look != look or not is_settled(folder, name, look):
+        if known is None or known.look != look or not self._is_home(known) or not is_settled(folder, name, look):
             return False
         return known.is_sure or not look.is_file or self._is_as_sent(mount, name)
+
+    def _is_home(self, known: _Known) -> bool:
+        """Whether the client has this: what is on its way to it, was too much, or found its disk full is here alone."""
+        if known.is_ordered or known.sent is None:
+            return False
+        number, total = known.sent
+        return self._outlet.has_taken(total) and not self._outlet.is_declined(number)
 
     def note(self, place: Path | None, name: str, digest: bytes) -> None:
         """The client has put this there, or taken it away: it need not be sent."""
@@ -103,7 +121,7 @@ class Courier:
             if look is None:
                 self._known.pop((mount, inner), None)
             else:
-                self._known[mount, inner] = _Known(look, True, digest)
+                self._known[mount, inner] = _Known(look, True, digest, _AT_THE_CLIENTS)
 
     def _seen_as(self, place: Path | None, name: str) -> Iterator[tuple[int, str]]:
         """The output folders that *name* lies in, as inputs may, and its name there."""
@@ -181,7 +199,8 @@ class Courier:
                 continue  # it comes when it is complete: at the end of an action, or of them all
             is_sure = look.mtime_ns < now_ns - _TOO_RECENT_NS
             is_same = known is not None and known.look == look
-            self._known[key] = _Known(look, is_sure, known.digest if known is not None and is_same else b"")
+            digest, sent = (known.digest, known.sent) if known is not None and is_same else (b"", None)
+            self._known[key] = _Known(look, is_sure, digest, sent, is_ordered=True)
             orders.append(self._order(mount, name))
         for key in [key for key in self._known if key[0] == mount and key not in seen]:
             del self._known[key]
@@ -232,11 +251,14 @@ class Courier:
         try:
             if known is not None and known.digest and digest_of(folder, order.name) == known.digest:
                 outlet.put(nothing(order.number, order.mount, order.name))
+                known.is_ordered = False
                 return
             digest = outlet.put_all_of(folder, order.number, order.mount, order.name)
             if digest is not None and known is not None:
                 known.digest = digest
                 self._is_incomplete = self._is_incomplete or not digest
+            if known is not None and digest != b"":
+                known.sent, known.is_ordered = (order.number, outlet.total), False
         except QuotaExceededError as error:
             self._is_incomplete = True
             if not self._is_over_quota:  # said of the first one: there may be ten thousand
