@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import version
 
 from .endpoint import Endpoint
-from .errors import RemoteError, RemoteProtocolError, SessionLostError, fault
+from .errors import FaultError, RemoteError, RemoteProtocolError, SessionLostError, fault
 from .protocol import messages
 from .protocol.client import Over
 
@@ -41,6 +41,11 @@ def error_for(endpoint: Endpoint, over: Over) -> RemoteError:
     if over.reason == "protocol":
         return RemoteProtocolError(harmless(over.text))
     return fault(over.reason, harmless(over.text))
+
+
+def is_good_bye(end: RemoteError | None) -> bool:
+    """Whether the session that has ended so did because the client said good-bye."""
+    return isinstance(end, FaultError) and end.code == "bye"
 
 
 def harmless(text: str) -> str:

@@ -52,7 +52,9 @@ class Homecoming:
         self._end = 0  # of what has arrived of it
         self._is_dropped = False  # because it cannot be
         self._is_missing_some = False
-        self._next_step = f"A server keeps such results for a while; run: se-remote ls {origin}"
+        self._next_step = (
+            f"A server keeps such results for a while, and `se-remote get` fetches them; run: se-remote ls {origin}"
+        )
         self._is_closed = False
         self._reporter = Reporter(f"remote({origin}): results", tell)
         self.file_count = 0
@@ -95,8 +97,13 @@ class Homecoming:
         """Something that changes whenever anything has arrived."""
         return self._finished, self.byte_count
 
-    def close(self) -> None:
-        """The session is over: deal with what has arrived, drop what is not complete, and say what is missing."""
+    def close(self, *, is_complete: bool) -> None:
+        """The session is over: deal with what has arrived, drop what is not complete, and say what is missing.
+
+        Args:
+            is_complete: Whether the actions were shut down and what they had left was announced; else there may be
+                results of which nothing is known here.
+        """
         if self._is_closed:
             return
         self._is_closed = True
@@ -107,6 +114,7 @@ class Homecoming:
             for receiver in self._receivers.values():
                 receiver.close()
         self._reporter.end()
+        is_copying = self.is_copying
         self._mounts.close()
         if self._finished < self._expected:
             at = f", {ascii(self._name)} among them" if self._name else ""
@@ -115,6 +123,9 @@ class Homecoming:
             self._tell("error", f"remote({self._origin}): {why}. {self._next_step}")
         elif self._is_missing_some:
             self._tell("error", f"remote({self._origin}): not everything could be put down here. {self._next_step}")
+        elif is_copying and not is_complete:
+            why = "the session was over before its results were known to be home, and some may be left there"
+            self._tell("warning", f"remote({self._origin}): {why}. {self._next_step}")
         elif self.file_count:
             self._tell(
                 "debug", f"remote({self._origin}): {self.file_count} files came home, {self.byte_count} bytes in all"

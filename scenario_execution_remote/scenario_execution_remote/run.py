@@ -126,6 +126,7 @@ class Run:
             deadline_s = time.monotonic() + _patience_s(session)
             while not (ended.wait(_WATCH_EVERY_S) or impatience.is_shown or time.monotonic() >= deadline_s):
                 pass
+            session.is_shut_down = isinstance(ended.result, messages.Result)
         for session in sessions:
             progress: Any = None
             stalls_s = 0.0

@@ -18,6 +18,7 @@ from scenario_execution_keys.store import KeyStore
 from .budget import TickBudget
 from .changes import Changes
 from .config import RemoteSettings
+from .courtesies import is_good_bye
 from .endpoint import Endpoint
 from .homecoming import LEDGER, Homecoming
 from .inputs import Inputs
@@ -37,6 +38,9 @@ class RemoteSession:
         settings: Of the ``remote()`` that needs it.
         logger: The run's logger.
         budget: How long a tick may wait.
+
+    Attributes:
+        is_shut_down: Whether the server has said that the actions of the last scenario are.
     """
 
     def __init__(self, settings: RemoteSettings, logger: Any, budget: TickBudget) -> None:
@@ -50,6 +54,7 @@ class RemoteSession:
         self.inputs = Inputs(self.link, endpoint.text, mounts, self._tell, settings.upload_limit_bytes, changes)
         self.link.hand_files_to(self._take_of_files)
         self.waves = Waves(self._send_wave)
+        self.is_shut_down = False
         self._clock: Any = None
         self._budget = budget
         self._tick_wait = settings.tick_wait
@@ -99,7 +104,7 @@ class RemoteSession:
     def close(self) -> None:
         """The link is over."""
         self.inputs.close()
-        self.files.close()
+        self.files.close(is_complete=self.is_shut_down and is_good_bye(self.link.failure))
 
     def patience_s(self) -> float:
         """How many seconds may still be waited in this tick."""

@@ -24,8 +24,9 @@ class Line:
 
     is_over = False
 
-    def __init__(self) -> None:
+    def __init__(self, value: str = "copy") -> None:
         self.posted: list[Any] = []
+        self._value = value
 
     def next_number(self) -> int:
         return 1
@@ -34,7 +35,7 @@ class Line:
         pending = Pending(calls[0], lambda _pending, _timeout_s: None)
         pending.finish(
             messages.Result(
-                call=1, status=None, stopped=False, feedback="", fault=None, value="copy", nodes=[],
+                call=1, status=None, stopped=False, feedback="", fault=None, value=self._value, nodes=[],
             ), None,
         )  # fmt: skip
         return pending
@@ -71,7 +72,7 @@ def test_results_come_home_into_output_folders_alone(
     files = Homecoming(line, "server", mounts, lambda _level, text: told.append(text))
     for piece in file_called("test.osc", mount):
         files.take(piece)
-    files.close()
+    files.close(is_complete=True)
     assert (source / "test.osc").read_text() == "good"
     assert [path.name for path in output.iterdir()] == (["test.osc"] if comes_home else [])
     assert any("a folder that nobody has asked for" in text for text in told) is not comes_home
@@ -118,6 +119,22 @@ def test_numbers_that_a_server_makes_up_are_sent_nothing_and_what_it_asks_for_tw
     assert [said.number for said in line.posted if isinstance(said, messages.Artifact)] == [1]
 
 
+@pytest.mark.parametrize(("mode", "is_complete", "is_told"), [
+    ("copy", False, True), ("copy", True, False), ("shared", False, False),
+])  # fmt: skip
+def test_who_does_not_know_that_all_is_home_says_where_to_look(
+    mode: str, is_complete: bool, is_told: bool, tmp_path: Path
+) -> None:
+    told: list[tuple[str, str]] = []
+    mounts = Mounts(Line(value=mode), "server", mode, lambda _level, _text: None)
+    mounts.mount(str(tmp_path), OUTPUT)
+    files = Homecoming(Line(), "server", mounts, lambda *words: told.append(words))
+    files.close(is_complete=is_complete)
+    files.close(is_complete=is_complete)
+    assert [level for level, _ in told] == ["warning"] * is_told
+    assert all("some may be left" in text and text.endswith("run: se-remote ls server") for _, text in told)
+
+
 def test_a_disk_that_hangs_keeps_no_run_from_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line, told = Line(), []
     mounts = Mounts(line, "server", "copy", lambda _level, _text: None)
@@ -134,7 +151,7 @@ def test_a_disk_that_hangs_keeps_no_run_from_ending(tmp_path: Path, monkeypatch:
     files.take(messages.Collected(number=1, size_bytes=4))
     files.take(file_called("x", 1)[0])
     assert has_begun.wait(30.0)
-    files.close()
+    files.close(is_complete=True)
     assert any("1 files did not come home, 'x' among them" in text for text in told)
     may_go_on.set()
 

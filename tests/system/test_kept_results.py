@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.servers import BIN, BRISK, CURVE, IMPATIENT, ServerProcess, clean_environment
+from scenario_execution_keys.store import KeyStore
+from tests.support.servers import BIN, BRISK, CURVE, IMPATIENT, Identity, ServerProcess, clean_environment
 from tests.support.waiting import wait_until
 from tests.system.conftest import Run, Serve, Start
 from tests.system.test_results_come_home import code, here, whole
@@ -98,6 +99,45 @@ def test_results_are_kept_when_the_worker_is_killed(serve: Serve, start: Start, 
     assert client.finish().code == 1
     server.wait_for_log("results are not home and are kept")
     assert (server.kept()[0] / "output-1" / "x").read_text() == "precious"
+
+
+@pytest.mark.parametrize("end", ["server killed", "worker killed", "revoked", "server stopped"])
+def test_a_client_that_loses_a_running_action_says_once_where_its_results_may_be(
+    end: str, serve: Serve, start: Start, owner: Identity, guest: Identity, tmp_path: Path
+) -> None:
+    server = serve(*CURVE, *BRISK)
+    action = code(server.endpoint, update=WRITES_AND_WAITS)
+    client = start(whole(action), "-o", str(here(tmp_path)), whole=True, who=guest)
+    client.wait_for("it is written")
+    if end == "server killed":
+        server.kill()
+    elif end == "worker killed":
+        os.kill(server.named("se-worker")[0].pid, signal.SIGKILL)
+    elif end == "revoked":
+        KeyStore(owner.folder).revoke("guest")
+    else:
+        server.stop()
+    try:
+        outcome = client.finish()
+    finally:
+        if end == "revoked":
+            KeyStore(owner.folder).enrol("guest", guest.pair.public)
+    (line,) = [line for line in outcome.said if "some may be left there" in line]
+    assert outcome.code == 1 and line.startswith("WARN") and "`se-remote get`" in line
+    assert line.endswith(f"run: se-remote ls {server.endpoint}")
+
+
+def test_a_client_whose_action_is_killed_at_the_good_bye_says_where_its_results_may_be(
+    serve: Serve, start: Start, tmp_path: Path
+) -> None:
+    server = serve(*CURVE, *BRISK, "--shutdown-timeout", "0.5")
+    action = code(server.endpoint, update=WRITES_AND_WAITS)
+    client = start(whole(action), "-o", str(here(tmp_path)), whole=True)
+    client.wait_for("it is written")
+    client.signal(signal.SIGINT)
+    outcome = client.finish()
+    assert outcome.count("some may be left there") == 1, outcome.output
+    server.wait_for_log("results are not home and are kept")
 
 
 def test_what_the_client_cannot_put_down_is_kept(serve: Serve, run: Run, tmp_path: Path) -> None:
