@@ -15,15 +15,15 @@ from scenario_execution_remote.files.outlet import Outlet
 from scenario_execution_remote.files.quota import Quota
 from scenario_execution_remote.files.sending import pieces
 from scenario_execution_remote.protocol import messages
-from scenario_execution_server.worker.depot import Depot
+from scenario_execution_server.worker.depot import Depot, DepotError
 
 
 class Store:
     """A client's folder `there`, a depot, and a way between them."""
 
-    def __init__(self, tmp_path: Path, stored_bytes: int) -> None:
+    def __init__(self, tmp_path: Path, stored_bytes: int | None) -> None:
         self.there, self.base = tmp_path / "there", tmp_path / "clients" / "a"
-        self.there.mkdir()
+        self.there.mkdir(exist_ok=True)
         terms = messages.FileTerms(
             client="a", session="s", folder=str(self.base), keep_s=60.0, may_put=True, total_bytes=None, count=None,
             rate_bytes_s=None, stored_bytes=stored_bytes, mend="ask", cache_limit_bytes=0, cache_age_s=0.0,
@@ -69,6 +69,32 @@ def test_a_file_that_did_not_arrive_does_not_count_and_what_it_would_have_replac
     (problem,) = store.depot.close()
     assert problem == "'x' could not be put down on the server: it did not arrive as it was sent"
     assert store.holds() == {"x": 50_000, "y": 40_000}
+
+
+def test_sessions_at_once_do_not_each_put_as_much_as_all_may(store: Store, tmp_path: Path) -> None:
+    second = Store(tmp_path, 100_000)
+    with pytest.raises(DepotError, match="another session of a is putting files here, .*; try again then"):
+        second.depot.open()
+    store.put(os.urandom(90_000))
+    second.put(os.urandom(90_000), "y")  # nobody has opened it
+    store.depot.close()
+    second.depot.open()
+    second.put(os.urandom(90_000), "y")
+    assert len(second.depot.close()) == 1 and store.holds() == {"x": 90_000}
+
+
+def test_a_store_that_is_opened_again_is_the_same_sessions(store: Store) -> None:
+    store.depot.open()
+    store.put(b"x")
+    assert store.depot.close() == [] and store.holds() == {"x": 1}
+
+
+def test_sessions_without_a_limit_need_not_wait_for_each_other(tmp_path: Path) -> None:
+    one, other = Store(tmp_path, None), Store(tmp_path, None)
+    for store, name in ((one, "x"), (other, "y")):
+        store.depot.open()
+        store.put(b"x", name)
+    assert one.depot.close() == other.depot.close() == [] and one.holds() == {"x": 1, "y": 1}
 
 
 def test_empty_files_are_not_free(store: Store) -> None:

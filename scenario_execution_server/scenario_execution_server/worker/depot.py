@@ -28,7 +28,7 @@ from scenario_execution_remote.files.receiving import BrokenTransferError, Recei
 from scenario_execution_remote.files.sending import cost_of, is_end
 from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker.folder import remove_folder
-from scenario_execution_server.worker.keeping import ABOUT, ended_s, make_private, read_about
+from scenario_execution_server.worker.keeping import ABOUT, ended_s, hold, make_private, read_about
 from scenario_execution_server.worker.room import in_words
 from scenario_execution_server.worker.stock import FILES, RESULTS, held_bytes, weight, weight_of
 
@@ -65,6 +65,7 @@ class Depot:
         self._quota = quota
         self._pause = pause
         self._receiver: Receiver | None = None
+        self._turn: int | None = None  # held while the room that is left counts
         self._last_number = 0
         self._name = ""  # of what is coming in
         self._problems: list[str] = []
@@ -141,12 +142,19 @@ class Depot:
         """From now on, :meth:`take` what the client sends. Returns the folder on this machine.
 
         Raises:
-            DepotError: this client may not put anything here.
+            DepotError: this client may not put anything here, or not now.
         """
         self._check_may_put()
+        self.close()
         place = self._base / FILES
         make_private(place)
         if self._terms.stored_bytes is not None:
+            self._turn = hold(self._base)
+            if self._turn is None:
+                raise DepotError(
+                    f"another session of {self._terms.client} is putting files here, and how much more there is room "
+                    "for is known when it has done; try again then"
+                )
             self._left_bytes = self._terms.stored_bytes - held_bytes(self._base)
         self._receiver = Receiver(place, "client", SoleWriter())
         self._problems = []
@@ -194,6 +202,9 @@ class Depot:
         if self._receiver is not None:
             self._receiver.close()
             self._receiver = None
+        if self._turn is not None:
+            os.close(self._turn)
+            self._turn = None
         return self._problems
 
     def _complaint(self, error: Exception) -> str:
