@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from scenario_execution_remote.files import receiving
 from scenario_execution_remote.files.folder import Folder
 from scenario_execution_remote.files.ledger import Ledger
 from scenario_execution_remote.files.names import NameRefusedError
 from scenario_execution_remote.files.parts import make_part
 from scenario_execution_remote.files.receiving import BrokenTransferError, Receiver
-from scenario_execution_remote.files.sending import Piece, pieces
+from scenario_execution_remote.files.sending import Piece, digest_of, pieces
 from scenario_execution_remote.protocol import messages
 
 
@@ -208,6 +209,44 @@ def test_of_what_two_servers_send_under_the_same_names_at_the_same_time_nothing_
         list(pool.map(bring, pieces))
     found = sorted((here / name).read_text() for name in names(here))
     assert found == sorted(f"{origin} {number}" for origin in pieces for number in range(count))
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "left"),
+    [("", {"x": "same"}), ("changed", {"x": "mine", "x~robot-7613": "same"}), ("removed", {"x": "same"})],
+)
+def test_what_was_written_here_is_compared_while_others_find_their_places_and_may_change_meanwhile(
+    meanwhile: str, left: dict[str, str], tmp_path: Path, there: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger()
+    receiver = Receiver(here, "robot:7613", ledger)
+    for folder in (there, here):
+        (folder / "x").write_text("same")
+
+    def compare(folder: Folder, name: str) -> bytes:
+        assert not ledger.placing.locked()
+        digest = digest_of(folder, name)
+        if meanwhile == "changed":
+            (tmp_path / "new").write_text("mine")  # of the same size
+            (tmp_path / "new").replace(here / name)
+        elif meanwhile == "removed":
+            (here / name).unlink()
+        return digest
+
+    monkeypatch.setattr(receiving, "digest_of", compare)
+    assert (give(receiver, sent(there, "x")) is None) is (len(left) == 1)
+    receiver.close()
+    assert {name: (here / name).read_text() for name in names(here)} == left
+
+
+def test_what_is_of_another_size_is_not_read_to_know_that_it_is_another(
+    there: Path, here: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(receiving, "digest_of")
+    (there / "x").write_bytes(b"theirs")
+    (here / "x").write_bytes(b"mine")
+    give(receiver, sent(there, "x"))
+    assert names(here) == ["x", "x~robot-7613"]
 
 
 def test_what_a_killed_receiver_has_left_is_removed_wherever_the_next_one_writes(

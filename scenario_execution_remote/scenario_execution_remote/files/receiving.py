@@ -7,7 +7,7 @@ import contextlib
 import errno
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from scenario_execution_remote.files.folder import Folder, Look
@@ -33,6 +33,16 @@ class _Unfinished:
     fd: int
     own_name: str
     end: int = 0  # nothing may come before it
+    compared: dict[str, Look | None] = field(default_factory=dict)  # name -> the look of what has the same content
+
+
+class _NotComparedError(Exception):
+    """What lies under a name may have the same content."""
+
+    def __init__(self, name: str, look: Look) -> None:
+        super().__init__(name)
+        self.name = name
+        self.look = look
 
 
 class Receiver:
@@ -151,9 +161,17 @@ class Receiver:
         os.ftruncate(fd, artifact.size_bytes)  # a hole at its end
         os.fchmod(fd, artifact.mode & _MODE_BITS)
         os.utime(fd, ns=(artifact.mtime_ns, artifact.mtime_ns))
-        with self._ledger.placing:
-            name, remark = self._place_for(name, digest)
-            self._rename(unfinished, name)
+        while True:
+            try:
+                with self._ledger.placing:
+                    place, remark = self._place_for(name, unfinished)
+                    self._rename(unfinished, place)
+                break
+            except _NotComparedError as other:  # while nobody waits for a place: it may be as large as files are
+                unfinished.compared[other.name] = None
+                with contextlib.suppress(OSError):  # it is gone, or cannot be read
+                    if digest_of(self._folder, other.name) == digest:
+                        unfinished.compared[other.name] = other.look
         os.close(fd)
         return remark
 
@@ -224,14 +242,18 @@ class Receiver:
 
     # -- places ------------------------------------------------------------------------------------
 
-    def _place_for(self, name: str, digest: bytes | None) -> tuple[str, str | None]:
-        """The name under which *name* may be put down without anything being lost, and a remark if it is another."""
+    def _place_for(self, name: str, file: _Unfinished | None) -> tuple[str, str | None]:
+        """The name under which *name* may be put down without anything being lost, and a remark if it is another.
+
+        Raises:
+            _NotComparedError: that depends on whether *file* has the content of what is there.
+        """
         taken = self._aliases.get(name, name)
-        if self._is_free(taken, digest):
+        if self._is_free(taken, file):
             return taken, None
         for count in range(1, 1000):  # so many servers never write the same name
             other = beside(name, self._origin, count)
-            if self._is_free(other, digest):
+            if self._is_free(other, file):
                 self._aliases[name] = other
                 return (
                     other,
@@ -239,7 +261,7 @@ class Receiver:
                 )
         raise NameRefusedError(name, "there are a thousand of this name already")
 
-    def _is_free(self, name: str, digest: bytes | None) -> bool:
+    def _is_free(self, name: str, file: _Unfinished | None) -> bool:
         look = self._folder.look(name)
         if look is None:
             return True
@@ -251,7 +273,11 @@ class Receiver:
             changed_ns = os.stat(last, dir_fd=parent, follow_symlinks=False).st_ctime_ns
         if changed_ns < self._clock_ns and not self._ledger.is_known(self._path(name)):
             return True  # left by an earlier run; a local action would have overwritten it as well
-        return digest is not None and look.is_file and digest_of(self._folder, name) == digest
+        if file is None or not look.is_file or look.size_bytes != file.artifact.size_bytes:
+            return False
+        if name not in file.compared:
+            raise _NotComparedError(name, look)
+        return file.compared[name] == look  # else it has changed meanwhile
 
     def _own_clock_ns(self) -> int:
         """Now, on the clock by which the file system here says when a file was changed."""
