@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,3 +55,18 @@ def test_where_nothing_can_be_written_a_session_keeps_to_the_rate_alone(
     (tmp_path / "a").write_text("no folder")
     quota = session(tmp_path / "a", meters)
     assert [quota.pause_s(1000, 100.0) for _ in range(3)] == [0.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("until_s", "pause_s"),
+    [(math.inf, 0.0), (-math.inf, 0.0), (math.nan, 0.0), (-1e300, 0.0), (1e300, 1e6 + 1.0), (2e6, 1e6 + 1.0)],
+)
+def test_whatever_an_action_has_written_a_pause_ends(
+    until_s: float, pause_s: float, tmp_path: Path, meters: list[SharedMeter]
+) -> None:
+    quota = session(tmp_path, meters)
+    quota.pause_s(1, 0.0)
+    data = (tmp_path / NAME).read_bytes()
+    (tmp_path / NAME).write_bytes(data[:-8] + struct.pack("d", until_s))
+    assert quota.pause_s(1000, 100.0) == pause_s
+    assert session(tmp_path, meters).pause_s(1000, 100.0 + pause_s + 2.0) == 0.0

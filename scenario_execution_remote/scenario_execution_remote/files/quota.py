@@ -9,6 +9,7 @@ from typing import Protocol
 from scenario_execution_remote.files.figures import amount
 
 _BURST_S = 1.0  # of the rate may pass at once: a result of a few kilobytes shall not wait
+_DEBT_BYTES = 10**9  # a thousand chunks that nobody has waited for yet; a meter that says more is not to be believed
 
 
 class QuotaExceededError(Exception):
@@ -99,8 +100,12 @@ class Quota:
         rate = self._rate_bytes_s
         if rate is None:
             return 0.0
-        until_s = self._meter.advance(lambda paid_s: max(paid_s, now_s - _BURST_S) + size_bytes / rate)
-        return max(0.0, until_s - now_s)
+        latest_s = now_s + _DEBT_BYTES / rate
+
+        def pay(paid_s: float) -> float:
+            return min(max(paid_s, now_s - _BURST_S), latest_s) + size_bytes / rate
+
+        return max(0.0, self._meter.advance(pay) - now_s)
 
     def _check_total(self, name: str, size_bytes: int) -> None:
         if self._total_bytes is not None and self._used_bytes + size_bytes > self._total_bytes:

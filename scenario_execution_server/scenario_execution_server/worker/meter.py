@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import struct
 import threading
@@ -52,7 +53,8 @@ class SharedMeter:
     def _advance(self, fd: int, step: Callable[[float], float]) -> float:
         data = os.pread(fd, _FORM.size, 0)
         boot, until_s = _FORM.unpack(data) if len(data) == _FORM.size else (b"", 0.0)
-        until_s = step(until_s if boot == self._boot else float("-inf"))
+        is_sound = boot == self._boot and math.isfinite(until_s)  # an action can write to the file
+        until_s = step(until_s if is_sound else float("-inf"))
         os.pwrite(fd, _FORM.pack(self._boot, until_s), 0)
         return until_s
 
