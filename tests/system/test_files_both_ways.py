@@ -6,17 +6,22 @@ Client and server are on one machine here; `files: "copy"` keeps them apart, and
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.support.servers import ServerProcess
-from tests.system.conftest import Run
+from tests.support.servers import BRISK, CURVE, ServerProcess
+from tests.system.conftest import Run, Serve
 from tests.system.test_results_come_home import code, go, here, tree, whole
 
 
 def over_unix(server: ServerProcess) -> str:
     return str(server.folder / "s")
+
+
+def indented(text: str) -> str:
+    return "".join(f"    {line}\n" for line in text.splitlines())
 
 
 def test_a_remote_action_reads_what_a_local_one_has_written_and_the_other_way_round(
@@ -150,6 +155,29 @@ def test_a_large_file_is_there_when_the_action_begins_however_long_it_takes(
     look = "import hashlib; s = hashlib.sha256((out / 'big').read_bytes()).hexdigest();"
     look += " assert s == (out / 'sum').read_text()"
     go(run, tmp_path, code("", local=True, update=write), code(server.endpoint, update=look))
+
+
+def test_an_action_is_stopped_and_a_scenario_ends_while_a_large_file_is_on_its_way(
+    serve: Serve, run: Run, tmp_path: Path
+) -> None:
+    server = serve(*CURVE, *BRISK, "--file-limits", "rate=1M")
+    seen = tmp_path / "seen"
+    running = code(
+        server.endpoint,
+        update="return Status.RUNNING",
+        terminate=f"Path('{seen}').write_text(str((out / 'large').exists()))",
+    )
+    write = code("", local=True, update="(out / 'large').write_bytes(os.urandom(60_000_000))")
+    begin = code(server.endpoint, update="(out / 'has-begun').touch()")
+    look = "return Status.SUCCESS if seen.exists() else Status.RUNNING"
+    look = code("", local=True, update=f"seen = Path('{seen}'); {look}")
+    branches = [running, "        serial:\n" + indented(write + begin), "        wait elapsed(2s)\n"]
+    text = whole("        one_of:\n" + indented("".join(branches)), look)
+    began_s = time.monotonic()
+    outcome = run(text, "-o", str(here(tmp_path)), whole=True)
+    assert outcome.code == 0, outcome.output
+    assert time.monotonic() - began_s < 30.0  # and not the minute that the file takes
+    assert seen.read_text() == "False" and tree(here(tmp_path)) == ["large"]
 
 
 def test_keys_do_not_travel_from_the_output_directory_either(server: ServerProcess, run: Run, tmp_path: Path) -> None:

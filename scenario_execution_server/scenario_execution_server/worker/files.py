@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from py_trees.common import Status
 from scenario_execution_remote.files.quota import Quota
 from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker import keeping
+from scenario_execution_server.worker.backlog import Backlog
 from scenario_execution_server.worker.cache import Cache
 from scenario_execution_server.worker.contents import Contents
 from scenario_execution_server.worker.conversation import Conversation
@@ -66,7 +66,7 @@ class Files:
         self._meter: SharedMeter | None = None
         self.permit = NOTHING  # what the client may run, as the front said last: whoever may run nothing has no files
         self._depot: Depot | None = None
-        self._waiting: deque[Any] = deque()  # calls that may need the inputs which are on their way
+        self._backlog = Backlog()  # calls that may need the inputs which are on their way
 
     def next_call(self, wait_s: float | None) -> Any:
         """The next call that is to be carried out now; deals with those about files itself. None if there is none
@@ -75,15 +75,14 @@ class Files:
         Raises:
             ConversationOver: the front hung up.
         """
-        if self._waiting and not self._staging.is_awaiting:
-            call = self._waiting.popleft()
+        if self._backlog and not self._staging.is_awaiting:
+            call = self._backlog.next_call()
         else:
             call = self._conversation.next_call(wait_s)
             if type(call) in _ON_THE_WAY:
                 self._take(call)
                 return None
-            if self._staging.is_awaiting and not isinstance(call, messages.FromFront):
-                self._waiting.append(call)
+            if self._staging.is_awaiting and not self._may_pass(call):
                 return None
         if type(call) not in _OF_FILES:  # at the price of one look, as every tick passes here
             return call
@@ -100,6 +99,15 @@ class Files:
             self._conversation.say(_answer(call.call, fault_from(self._staging.failure, "setup")))
             return None
         return call
+
+    def _may_pass(self, call: Any) -> bool:
+        """Whether this is carried out although files are on their way; else it waits for them."""
+        if isinstance(call, messages.FromFront):
+            return True
+        answers = self._backlog.wait(call)
+        for answer in answers or ():
+            self._conversation.say(answer)
+        return answers is not None
 
     def _take(self, sent: messages.Offer | messages.Piece) -> None:
         if self._depot is not None and self._depot.is_open and not isinstance(sent, messages.Offer):
