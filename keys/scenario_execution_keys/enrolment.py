@@ -23,11 +23,12 @@ from scenario_execution_keys.command_line import (
     replace_option,
 )
 from scenario_execution_keys.errors import KeyNotFoundError, PermissionValueError
+from scenario_execution_keys.invitation import endpoint_scope
 from scenario_execution_keys.invitations import Invitations
 from scenario_execution_keys.pending import PendingKeys
 from scenario_execution_keys.permissions import Permissions, parse_when, show_instant
 from scenario_execution_keys.store import KeyStore
-from scenario_execution_keys.trust import Client, ServerScope
+from scenario_execution_keys.trust import Client
 
 DEFAULT_PORT = 7613  # that of `remote()` and of the server; a test compares the three
 
@@ -203,7 +204,7 @@ def server_invite(
     """
     store = KeyStore.open(keys_dir)
     permissions = permissions_from(**_flags(options)) or Permissions()
-    until = parse_when(ttl, datetime.now(timezone.utc))
+    until = parse_when(ttl, datetime.now(timezone.utc), option="--ttl", mend="See: se-server invite --help")
     wanted = [_with_port(text) for text in endpoints or (socket.gethostname(),)]
     invitation = Invitations(store).create(name, wanted, until, permissions, replace=replace)
     click.echo(invitation.text)
@@ -218,7 +219,7 @@ def server_invite(
 
 
 def _with_port(endpoint: str) -> str:
-    scope = ServerScope.parse(endpoint)
+    scope = endpoint_scope(endpoint)
     return scope.text if scope.port is not None else f"{scope.text}:{DEFAULT_PORT}"
 
 
@@ -259,7 +260,10 @@ def server_pending(as_json: bool, keys_dir: Path | None) -> None:
 @permission_options
 @keys_dir_option
 def server_approve(who: str, name: str | None, keys_dir: Path | None, **options: Any) -> None:
-    """Enrol a client that was refused. WHO is its fingerprint, the beginning of it, or the name it would get."""
+    """Enrol a client that was refused. WHO is its fingerprint, or the name it would get.
+
+    The beginning of the fingerprint will do, from the sixth character after sefp- on.
+    """
     store = KeyStore.open(keys_dir)
     pending = PendingKeys(store)
     entry = pending.find(who)

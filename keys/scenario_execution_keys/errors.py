@@ -124,11 +124,14 @@ class KeyAccessError(KeysError):
         self.path = path
 
 
+PERMIT_HELP = "See: se-server permit --help"
+
+
 class PermissionValueError(KeysError):
     """An option of a client's permissions is unknown, or its value is none; `option` is its name in the key file."""
 
     exit_code = 19
 
-    def __init__(self, what: str, mend: str = "See: se-server permit --help", *, option: str) -> None:
+    def __init__(self, what: str, mend: str = PERMIT_HELP, *, option: str) -> None:
         super().__init__(f"{option}: {what}", mend)
         self.option = option

@@ -26,7 +26,7 @@ _INSTANT_BYTES = 4  # good until 2106; an invitation lives for minutes
 _HEAD_BYTES = 1 + 2 * KEY_BYTES + _INSTANT_BYTES
 _LONGEST = 2048  # characters; four endpoints of the longest host names stay below
 _MEND = "Copy the whole line again; if it stays so, ask for a new one. Run on the server: se-server invite NAME"
-_ENDPOINT_MEND = "Run: se-server invite --endpoint HOST:PORT NAME"
+_ENDPOINT_MEND = "Give HOST, HOST:PORT or [IPV6]:PORT. Run: se-server invite NAME --endpoint HOST:PORT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +105,18 @@ class OpenInvitation:
     permissions: Permissions
 
 
+def endpoint_scope(text: str) -> ServerScope:
+    """An endpoint as `se-server invite` takes it.
+
+    Raises:
+        EntryNameError: If it is none.
+    """
+    try:
+        return ServerScope.parse(text)
+    except EntryNameError as error:
+        raise EntryNameError(error.what, _ENDPOINT_MEND, text=text) from None
+
+
 def check_endpoints(endpoints: list[str]) -> tuple[str, ...]:
     """The endpoints of an invitation in their canonical spelling.
 
@@ -113,7 +125,7 @@ def check_endpoints(endpoints: list[str]) -> tuple[str, ...]:
     """
     found = []
     for text in endpoints:
-        scope = ServerScope.parse(text)
+        scope = endpoint_scope(text)
         if scope.port is None or scope.host == LOOPBACK:
             raise EntryNameError(f"{text!r} is no HOST:PORT", _ENDPOINT_MEND, text=text)
         found.append(scope.text)

@@ -67,7 +67,8 @@ class Invitations:
         server = self._store.server_pair().public
         taken = self._store.clients_folder / (name + paths.PUBLIC_SUFFIX)
         if os.path.lexists(taken):
-            mend = f"Choose another name, or run: {self._store.command(f'se-server revoke {name}')}"
+            revoke = self._store.command(f"se-server revoke {name}")
+            mend = f"Choose another name. To invite it with another key, first run: {revoke}"
             raise KeyExistsError(f"{name} is enrolled already", mend, path=taken)
         self._clear_away(datetime.now(timezone.utc))
         pair = KeyPair.generate()

@@ -127,6 +127,9 @@ class PublicKey:
             raise KeyTextError("this is a fingerprint, which is too short to be a key", _ASK_PUBLIC)
         if lowered.startswith(PUBLIC_PREFIX):
             return cls.from_bytes(_from_text(PUBLIC_PREFIX, text, _ASK_PUBLIC))
+        if len(text) != Z85_CHARS:
+            what = f"a public one begins with {PUBLIC_PREFIX}; Z85 has {Z85_CHARS} characters, this has {len(text)}"
+            raise KeyTextError(f"this is not a key: {what}", _ASK_PUBLIC)
         return cls(text)
 
     @property

@@ -99,7 +99,7 @@ class PendingKeys:
         """The key that a person means: by fingerprint or the beginning of one, by the key itself, or by `proposal`.
 
         Raises:
-            KeyNotFoundError: If no such key waits.
+            KeyNotFoundError: If no such key waits, or too little of a fingerprint is given to be sure of it.
             EntryNameError: If several do.
         """
         who = who.strip()
@@ -113,6 +113,9 @@ class PendingKeys:
         named = [entry for entry in entries if entry.proposal == who and not entry.is_denied]
         found = exact or begun or named
         mend = f"Run: {self._store.command('se-server pending')}"
+        if not found and who.lower().startswith(FINGERPRINT_PREFIX) and len(who) < _SHORTEST_BEGINNING:
+            least = f"at least {_SHORTEST_BEGINNING - len(FINGERPRINT_PREFIX)} characters after {FINGERPRINT_PREFIX}"
+            raise KeyNotFoundError(f"{who!r} says too little of a fingerprint; give {least}", mend, path=self.folder)
         if not found:
             raise KeyNotFoundError(f"no refused key is known as {who!r}", mend, path=self.folder)
         if len(found) > 1:

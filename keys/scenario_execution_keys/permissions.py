@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
 
-from scenario_execution_keys.errors import PermissionValueError
+from scenario_execution_keys.errors import PERMIT_HELP, PermissionValueError
 from scenario_execution_keys.limits import FileLimits
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -203,7 +203,7 @@ def parse_instant(text: str) -> datetime:
     return moment.astimezone(timezone.utc).replace(microsecond=0)
 
 
-def parse_when(text: str, now: datetime) -> datetime:
+def parse_when(text: str, now: datetime, *, option: str = "until", mend: str = PERMIT_HELP) -> datetime:
     """A moment as a person types it: a span such as ``15m`` or ``90d`` from *now*, or an ISO date or date-time.
 
     What has no time zone is meant on the clock of this machine; a date alone is its first moment.
@@ -216,14 +216,14 @@ def parse_when(text: str, now: datetime) -> datetime:
         try:
             return (now + timedelta(seconds=int(span[1]) * _SECONDS[span[2]])).astimezone(timezone.utc)
         except OverflowError:
-            raise PermissionValueError(f"{text!r} is after the end of the calendar", option="until") from None
+            raise PermissionValueError(f"{text!r} is after the end of the calendar", mend, option=option) from None
     moment = _iso(text)
     if moment is None:
         example = "15m, 8h, 90d, 2030-01-31 and 2030-01-31T12:00:00Z are some"
-        raise PermissionValueError(f"{text!r} is no moment; {example}", option="until")
+        raise PermissionValueError(f"{text!r} is no moment; {example}", mend, option=option)
     moment = moment.astimezone(timezone.utc).replace(microsecond=0)  # without a time zone, that of this machine
     if moment <= now:
-        raise PermissionValueError(f"{show_instant(moment)} is over", option="until")
+        raise PermissionValueError(f"{show_instant(moment)} is over", mend, option=option)
     return moment
 
 

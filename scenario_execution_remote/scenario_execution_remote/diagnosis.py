@@ -98,11 +98,15 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parties:
-    """Who wants to speak to whom: the endpoint, our public key and the pinned one (both None without encryption)."""
+    """Who wants to speak to whom: the endpoint, our public key and the pinned one (both None without encryption).
+
+    `is_key_in_scenario`: whether the scenario has pinned it, rather than the known servers.
+    """
 
     endpoint: Endpoint
     own: PublicKey | None
     server_key: PublicKey | None
+    is_key_in_scenario: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +151,8 @@ def unresolved(endpoint: Endpoint, detail: str, *, is_final: bool) -> Finding:
 
 def start_command(endpoint: Endpoint, *, encrypted: bool) -> str:
     """The command that starts a server which listens at *endpoint*."""
-    # Without --curve a server listens on loopback only, so another machine's has to be started with it.
-    curve = " --curve" if encrypted or not (endpoint.is_loopback or endpoint.is_unix) else ""
+    # Also on loopback, where it could do without: nobody is led to an unencrypted server who does not ask for one.
+    curve = " --curve" if encrypted or not endpoint.is_unix else ""
     where = f"--socket {shlex.quote(endpoint.path)}" if endpoint.is_unix else f"--port {endpoint.port}"
     return f"scenario_execution_server {where}{curve}"
 
@@ -238,7 +242,9 @@ def _encrypted(parties: Parties, server_key: PublicKey, attempt: Attempt, mechan
             certainty=Certainty.FINAL,
         )
     if attempt.outcome is Outcome.BROKEN_OFF and attempt.took_s < BROKEN_OFF_LATE_S:
-        error = ServerIdentityError(endpoint.text, expected=server_key.fingerprint)
+        error = ServerIdentityError(
+            endpoint.text, expected=server_key.fingerprint, is_in_scenario=parties.is_key_in_scenario
+        )
         return Finding(error=error, certainty=Certainty.PROBABLE)
     return _unfinished(parties, attempt)
 

@@ -189,15 +189,20 @@ class ServerIdentityError(HandshakeError):
 
     exit_code = 48
 
-    def __init__(self, endpoint: str, *, expected: str) -> None:
+    def __init__(self, endpoint: str, *, expected: str, is_in_scenario: bool = False) -> None:
         self.expected = expected
+        if is_in_scenario:
+            whose = f"the key {expected}, which server_key gives in the scenario"
+            where, mend = "write its key there", f'remote("{endpoint}", server_key: "sepub-...")'
+        else:
+            whose = f"the key {expected}"
+            where, mend = "pin its new key here", _pin(endpoint, "trust --replace")
         super().__init__(
             endpoint,
-            f"the server at {endpoint} broke off the handshake meant for the key {expected}: "
+            f"the server at {endpoint} broke off the handshake meant for {whose}: "
             "it probably has exchanged its key, or somebody else answers there",
-            advice="compare with `se-server key` on the server; only if that is the right server, pin its new key here "
-            "(in the scenario, if it is pinned there)",
-            next_command=_pin(endpoint, "trust --replace"),
+            advice=f"compare with `se-server key` on the server; only if that is the right server, {where}",
+            next_command=mend,
         )
 
 
@@ -270,13 +275,13 @@ class SshError(HandshakeError):
 
     exit_code = 64
 
-    def __init__(self, host: str, why: str) -> None:
+    def __init__(self, host: str, why: str, *, login: str = "") -> None:
         self.why = why
         super().__init__(
             host,
             f"the keys could not be exchanged with {host} over ssh: {why}",
             advice="make sure that this works",
-            next_command=f"ssh {host} se-server key",
+            next_command=f"ssh {login or host} se-server key",
         )
 
 
@@ -328,7 +333,9 @@ class SessionLostError(RemoteError):
         self.silent_for_s = silent_for_s
         super().__init__(
             f"the server at {endpoint} is lost: nothing was heard from it for {silent_for_s:.1f} s"
-            + (f" ({why})" if why else "")
+            + (f" ({why})" if why else ""),
+            advice="whether it is there again, says",
+            next_command=f"se-remote doctor {endpoint}",
         )
 
 

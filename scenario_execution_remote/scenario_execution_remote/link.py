@@ -314,6 +314,7 @@ class Link:
                 self.endpoint, own=self._security.own, spare=self._security.spare, server_key=self._security.server_key,
                 deadline_s=self._deadline_s, context=context, silence_s=self._lost_after_s,
                 abort_fd=self._abort_in.fileno(), on_refused=self._wait_for_approval, next_key=self._next_key,
+                is_key_in_scenario=self._security.pins is not None and self._security.pins.is_in_scenario,
             )  # fmt: skip
             self._proved(connection)
             self._converse(connection)

@@ -38,6 +38,7 @@ class Pins:
     Attributes:
         key: See there.
         next_key: Likewise.
+        is_in_scenario: Likewise.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Pins:
         self.next_key = next_key
         self._store = store
         self._endpoint = endpoint
-        self._is_in_scenario = is_in_scenario
+        self.is_in_scenario = is_in_scenario
         self._sayings_left = _SAYINGS
 
     def proved(self, key: PublicKey | None) -> Remark | None:
@@ -98,7 +99,7 @@ class Pins:
             return Remark(level="warning", text=f"the server at {self._endpoint} announces a key that is none: {error}")
         except KeysError as error:
             return self._cannot(following, will, error) if following is not None else None
-        if following is not None and self._is_in_scenario:
+        if following is not None and self.is_in_scenario:
             text = f"the server at {self._endpoint} {will}; then the scenario has to say: server_key: {following.text}"
             return Remark(level="warning", text=text)
         if not changed:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -60,19 +61,25 @@ class Login:
         Raises:
             SshError: ssh cannot be run, or the command fails.
         """
-        words = ["ssh"]
-        if self.port is not None:
-            words += ["-p", str(self.port)]
-        if self.user is not None:
-            words += ["-l", self.user]
-        words += ["--", self.host, *command]
+        words = ["ssh", *self._options, "--", self.host, *command]
         try:
             done = subprocess.run(words, input=stdin, stdout=subprocess.PIPE, text=True, check=False)
         except OSError as error:
-            raise SshError(self.host, f"ssh cannot be run: {error.strerror}") from None
+            raise SshError(self.host, f"ssh cannot be run: {error.strerror}", login=self._typed) from None
         if done.returncode != 0:
-            raise SshError(self.host, f"`{' '.join(command)}` ended with {done.returncode} there")
+            why = f"`{' '.join(command)}` ended with {done.returncode} there"
+            raise SshError(self.host, why, login=self._typed)
         return done.stdout
+
+    @property
+    def _options(self) -> list[str]:
+        port = [] if self.port is None else ["-p", str(self.port)]
+        return port if self.user is None else [*port, "-l", self.user]
+
+    @property
+    def _typed(self) -> str:
+        """The login as a person types it behind ``ssh``."""
+        return shlex.join([*self._options, self.host])
 
 
 def exchange_keys(login: Login, name: str, own: PublicKey) -> PublicKey:

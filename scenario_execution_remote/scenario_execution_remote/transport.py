@@ -60,6 +60,7 @@ def connect(
     on_refused: Callable[[NotEnrolledError], None] | None = None,
     spare: KeyPair | None = None,
     next_key: PublicKey | None = None,
+    is_key_in_scenario: bool = False,
 ) -> Connection:
     """Connect, and return when the handshake has succeeded.
 
@@ -75,6 +76,7 @@ def connect(
             somebody may be enrolling it just now. None: that error is raised at once.
         spare: Another pair of ours, tried where the server does not admit the first: the one before a rotation.
         next_key: Another key of the server, which it may prove instead: the one that it has announced.
+        is_key_in_scenario: Whether *server_key* stands in the scenario; for sentences.
 
     Raises:
         HandshakeError: one of its children, named for what is true. What trying again cannot change is raised at once,
@@ -89,7 +91,10 @@ def connect(
         )
     patience = Patience(endpoint.text, deadline_s, abort_fd)
     errand = _Errand(
-        parties=Parties(endpoint=endpoint, own=own.public if server_key and own else None, server_key=server_key),
+        parties=Parties(
+            endpoint=endpoint, own=own.public if server_key and own else None, server_key=server_key,
+            is_key_in_scenario=is_key_in_scenario,
+        ),  # fmt: skip
         own=own if server_key else None,
         patience=patience,
         context=context,

@@ -168,7 +168,7 @@ class Hosting:
         self.is_stopping = True
         self._is_hurried = is_hurried
         for session in self.sessions:
-            self.end(session, "stopped", "The server is stopping.")
+            self.end(session, "stopped", "The server is stopping. Run the scenario again when it is back.")
             if is_hurried:
                 self._stop_worker(session, 0.0)
 
@@ -239,6 +239,7 @@ class Hosting:
             text = f"The process that ran the actions is gone: {ended.detail}"
             if ended.output:
                 text += f" Its last words: {ended.output.decode(errors='replace')[-_TAIL_CHARACTERS:].strip()}"
+            text += f" For more, see session {session.name} in the server's log."
         for parts in session.dialect.farewell(reason, text):
             self.send(session.door, session.route, parts)
         self._unwatch_worker(session)

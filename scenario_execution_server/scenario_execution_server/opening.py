@@ -39,7 +39,8 @@ def objection(
     own = [s for s in sessions if s.peer.key is not None and s.peer.name == peer.name]
     if own_limit is not None and len(own) >= own_limit:
         mend = command(f"se-server permit {peer.name} --sessions {own_limit + 1}")
-        text = f"{peer.name} has the {own_limit} sessions it may have here; end one, or its operator runs: {mend}"
+        many = f"{own_limit} sessions" if own_limit > 1 else "one session"
+        text = f"{peer.name} has the {many} it may have here; end one, or have the server's operator run: {mend}"
         return Refused(code=RefusalCode.LIMIT.value, text=text)
     return None
 

@@ -239,7 +239,7 @@ class Reception:
         """Say how the server is, to a client that may know about others."""
         if peer.key is None or peer.is_invited or peer.is_retired or not peer.permissions.admin:
             mend = self._doors.command(f"se-server permit {peer.name} --admin") if peer.key else "se-server status"
-            text = f"{peer.name} may not ask about the sessions of others. Its operator runs: {mend}"
+            text = f"{peer.name} may not ask about the sessions of others. The server's operator runs: {mend}"
             self._watch.session_refused(peer, RefusalCode.NOT_AUTHORISED.value, text)
             self._hosting.send(listener, route, [_refusal(frame.session, RefusalCode.NOT_AUTHORISED, text)])
             return

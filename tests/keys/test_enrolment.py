@@ -106,6 +106,23 @@ def test_permit_replaces_what_it_is_told_and_leaves_the_rest(
     assert client.key == CLIENT.public and client.metadata["name"] == "alice"
 
 
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ("--ttl 1x", errors.PermissionValueError, ("--ttl: '1x' is no moment", "se-server invite --help")),
+        ("--endpoint tcp://foo:99999", errors.EntryNameError, ("has no port", "se-server invite NAME --endpoint")),
+        ("--endpoint foo/bar", errors.EntryNameError, ("is no TCP endpoint", "se-server invite NAME --endpoint")),
+    ],
+)
+def test_an_invitation_that_cannot_be_made_names_its_own_options(
+    store: KeyStore, options: str, error: type[errors.KeysError], says: tuple[str, ...]
+) -> None:
+    store.create_server_pair()
+    sentence = refused(error, "se-server", "invite", "bob", *options.split())
+    assert all(word in sentence for word in says)
+    assert "permit" not in sentence and "se-remote trust" not in sentence
+
+
 def test_permit_takes_flags_back(store: KeyStore) -> None:
     succeed("se-server", "enrol", "alice", KEY, "--observe", "--admin")
     succeed("se-server", "permit", "alice", "--no-observe", "--no-admin")

@@ -97,6 +97,12 @@ def test_two_from_one_address_are_told_apart_by_fingerprint_alone(waiting: Pendi
     succeed("se-server", "approve", SERVER.public.fingerprint)
 
 
+def test_too_short_a_beginning_of_a_fingerprint_is_said_to_be_that(waiting: PendingKeys) -> None:
+    sentence = refused(errors.KeyNotFoundError, "se-server", "approve", FINGERPRINT[:10])
+    assert "give at least 6 characters after sefp-" in sentence
+    assert FINGERPRINT in succeed("se-server", "pending").stdout
+
+
 def test_a_name_that_is_taken_approves_nobody(store: KeyStore, waiting: PendingKeys) -> None:
     store.enrol("alice", SERVER.public)
     refused(errors.KeyExistsError, "se-server", "approve", FINGERPRINT, "--name", "alice")

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -92,6 +93,13 @@ def test_a_server_that_hangs_up_late_is_not_accused_of_a_wrong_key() -> None:
     assert type(diagnose(PLAINLY, late, NULL).error) is ServerSilentError
 
 
+def test_a_key_that_the_scenario_gives_is_to_be_corrected_there() -> None:
+    given = replace(PINNED, is_key_in_scenario=True)
+    error = diagnose(given, Attempt(outcome=Outcome.BROKEN_OFF), CURVE).error
+    assert f"the key {SERVER.public.fingerprint}, which server_key gives in the scenario" in str(error)
+    assert "se-remote trust" not in str(error) and error.next_command.startswith('remote("robot:7613", server_key:')
+
+
 def test_a_refused_key_is_named_with_the_command_that_enrols_it() -> None:
     finding = diagnose(PINNED, Attempt(outcome=Outcome.DENIED, status=400), met())
     assert isinstance(finding.error, NotEnrolledError)
@@ -144,7 +152,7 @@ def test_a_name_that_does_not_exist_is_final_and_a_silent_name_server_is_not() -
 @pytest.mark.parametrize(
     ("text", "encrypted", "command"),
     [
-        ("127.0.0.1", False, "scenario_execution_server --port 7613"),
+        ("127.0.0.1", False, "scenario_execution_server --port 7613 --curve"),
         ("127.0.0.1:9", True, "scenario_execution_server --port 9 --curve"),
         ("robot", False, "scenario_execution_server --port 7613 --curve"),
         ("/run/my se", False, "scenario_execution_server --socket '/run/my se'"),

@@ -161,7 +161,7 @@ def test_a_name_with_two_addresses_finds_the_server_on_either(
 def test_a_closed_port_is_nobody_there_once_the_deadline_has_come(door: Door) -> None:
     sentence = door.refuses(ServerUnreachableError, port := peers.free_port(), within_s=BRIEFLY_S)
     assert "nobody listens" in sentence
-    assert sentence.endswith(f"scenario_execution_server --port {port}")
+    assert sentence.endswith(f"scenario_execution_server --port {port} --curve")
     assert door.took_s < BRIEFLY_S + 0.5
 
 

@@ -73,7 +73,10 @@ def test_a_clients_own_limit_counts_its_sessions_by_name_and_no_others() -> None
     refused = why_not(limited, table("alice", "alice", "bob"))
     assert refused is not None
     assert refused[0] == RefusalCode.LIMIT.value
-    assert refused[1].endswith("its operator runs: HERE se-server permit alice --sessions 3")
+    assert "alice has the 2 sessions it may have here" in refused[1]
+    assert refused[1].endswith("have the server's operator run: HERE se-server permit alice --sessions 3")
+    one = why_not(peer(permissions=Permissions(sessions=1)), table("alice"))
+    assert one is not None and "alice has the one session it may have here" in one[1]
 
 
 @pytest.mark.parametrize("name", ["scenario-execution", "py-trees"])

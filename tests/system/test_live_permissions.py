@@ -143,7 +143,7 @@ def test_a_client_has_no_more_sessions_than_it_may(desk: Desk) -> None:
         second.send(Kind.HELLO, wire.encode(HELLO))
         refusal = second.refusal()
         assert refusal.code == "limit"
-        assert "alice has the 1 sessions it may have here" in refusal.text
+        assert "alice has the one session it may have here" in refusal.text
         assert "se-server permit alice --sessions 2" in refusal.text
         with RawClient(desk.server, desk.owner) as other:
             other.hello()

@@ -113,6 +113,12 @@ def test_what_goes_wrong_over_there_is_said_and_pins_nothing(
     assert machines.client.known_server("robot", 7613) is None
 
 
+def test_the_way_that_failed_is_to_be_tried_with_the_same_user_and_port(tmp_path: Path) -> None:
+    done = Machines(tmp_path, "exit 255;").join("ssh://nobody@127.0.0.1:1", "--name", "alice")
+    assert done.returncode == SshError.exit_code
+    assert done.stderr.rstrip().endswith("ssh -p 1 -l nobody 127.0.0.1 se-server key")
+
+
 def test_a_server_without_keys_and_a_name_that_is_taken_are_said(tmp_path: Path) -> None:
     machines = Machines(tmp_path)
     done = machines.join("ssh://robot", "--name", "alice")
