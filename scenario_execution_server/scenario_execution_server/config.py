@@ -185,7 +185,7 @@ class ServerSettings:
     cache_limit_mb: int = _option(
         5_000,  # a few maps, models and recordings, and half of what may be kept of results
         "How much of what clients have sent is kept, each client's apart from the others', so that it need not be sent "
-        "again; of all together, the longest unused goes first; 0 keeps nothing.",
+        "again; if that is more, the client with most loses what it has not used for longest; 0 keeps nothing.",
         Group.FILES,
         "MB",
     )

@@ -70,3 +70,11 @@ def test_whatever_an_action_has_written_a_pause_ends(
     (tmp_path / NAME).write_bytes(data[:-8] + struct.pack("d", until_s))
     assert quota.pause_s(1000, 100.0) == pause_s
     assert session(tmp_path, meters).pause_s(1000, 100.0 + pause_s + 2.0) == 0.0
+
+
+def test_a_session_that_is_over_holds_nobody_up_and_lets_go_of_the_file(
+    tmp_path: Path, meters: list[SharedMeter]
+) -> None:
+    one, other = session(tmp_path, meters), session(tmp_path, meters)
+    meters[0].close()
+    assert one.pause_s(9000, 100.0) == 8.0 and other.pause_s(1000, 100.0) == 0.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What lies on the server for a client between its sessions, and is moved by hand: listed, sent, taken and removed.
+"""Does what `se-remote ls`, `get`, `put` and `rm` ask for in a client's folder.
 
 ::
 
@@ -29,7 +29,7 @@ from scenario_execution_remote.files.sending import cost_of, is_end
 from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker.folder import remove_folder
 from scenario_execution_server.worker.keeping import ABOUT, ended_s, hold, make_private, read_about
-from scenario_execution_server.worker.room import in_words
+from scenario_execution_server.worker.room import words_for_disk_error
 from scenario_execution_server.worker.stock import FILES, RESULTS, held_bytes, weight, weight_of
 
 LISTED_COUNT = 10_000  # entries of one listing: a megabyte, which is what a person may still look through
@@ -209,7 +209,7 @@ class Depot:
 
     def _complaint(self, error: Exception) -> str:
         if isinstance(error, (OSError, BrokenTransferError)):
-            why = in_words(error) if isinstance(error, OSError) else str(error)
+            why = words_for_disk_error(error) if isinstance(error, OSError) else str(error)
             return f"{ascii(self._name)} could not be put down on the server: {why}"
         return str(error)  # it names the file
 

@@ -24,7 +24,7 @@ from scenario_execution_server.worker.meter import SharedMeter
 from scenario_execution_server.worker.pauses import audible_pause
 from scenario_execution_server.worker.permission import NOTHING, check_may_run_something
 from scenario_execution_server.worker.places import Places
-from scenario_execution_server.worker.room import in_words
+from scenario_execution_server.worker.room import words_for_disk_error
 from scenario_execution_server.worker.staging import Staging, StagingError
 from scenario_execution_server.worker.stock import RESULTS
 
@@ -162,7 +162,7 @@ class Files:
         except OSError as error:
             if error.errno is not None:  # of the disk; actions would miss what they read, or lose what they write
                 self._staging.failure = self._staging.failure or StagingError(
-                    f"no folder on the server can stand for {call.path}: {in_words(error)}"
+                    f"no folder on the server can stand for {call.path}: {words_for_disk_error(error)}"
                 )
             return _answer(call.call, fault_from(error, "protocol"))
 
@@ -199,6 +199,8 @@ class Files:
         if self._is_copying and self._courier.is_all_home(within_s):
             with suppress(OSError):  # on a full disk; then they are kept although they are home
                 (self._folder / keeping.HOME).touch()
+        if self._meter is not None:
+            self._meter.close()
 
     def _sign(self) -> None:
         """Write down whose results these are, for whoever finds the folder without us."""

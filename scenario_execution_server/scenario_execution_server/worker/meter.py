@@ -59,7 +59,8 @@ class SharedMeter:
         return until_s
 
     def close(self) -> None:
-        """Let go of the file."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        """Let go of the file; from now on, this session's own counts."""
+        with self._turn:
+            if self._fd is not None:
+                os.close(self._fd)
+                self._fd = None

@@ -12,7 +12,7 @@ NEXT_STEP = (
 )
 
 
-def in_words(error: OSError) -> str:
+def words_for_disk_error(error: OSError) -> str:
     """What went wrong; if that is a lack of room, with the next step."""
     if error.errno in _NO_ROOM:
         return f"the server's disk has no room for it ({error.strerror}); {NEXT_STEP}"

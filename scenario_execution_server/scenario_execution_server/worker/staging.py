@@ -18,7 +18,7 @@ from scenario_execution_remote.files.sending import cost_of
 from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker.contents import Contents
 from scenario_execution_server.worker.places import Places
-from scenario_execution_server.worker.room import in_words
+from scenario_execution_server.worker.room import words_for_disk_error
 
 _ALIVE_EVERY_S = 0.5  # below any sensible setup_timeout, while contents that are here already are looked through
 
@@ -234,7 +234,7 @@ class Staging:
     def _fail(self, offer: _Offer, entry: messages.Entry, error: Exception) -> None:
         name = entry.name
         self._say(messages.Declined(number=entry.number))
-        why = in_words(error) if isinstance(error, OSError) else str(error)
+        why = words_for_disk_error(error) if isinstance(error, OSError) else str(error)
         text = why if isinstance(error, NameRefusedError) else f"{ascii(name)}: {why}"
         offer.problems.append(f"not taken to the server: {text}")
         if isinstance(error, OSError):  # this side's disk; whatever the action reads may be missing

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What lies on the server for one client between its sessions, and how much of its limit that takes."""
+"""Weighs what a client's folder holds between its sessions: each file and folder, and all that counts as `stored`."""
 
 from __future__ import annotations
 
