@@ -22,7 +22,7 @@ from scenario_execution_keys.keyfile import KeyFile, format_key_file
 from scenario_execution_keys.keypair import PublicKey
 from scenario_execution_keys.one_use import OneUseKeys
 from scenario_execution_keys.pairs import quoted, read_public, timestamp
-from scenario_execution_keys.permissions import NEXT_KEY, Permissions
+from scenario_execution_keys.permissions import FIRST_KEY, NEXT_KEY, Permissions
 from scenario_execution_keys.trust import AuthorisedClients, Client, RefusedEntry, check_client_name, collect_clients
 
 
@@ -65,15 +65,16 @@ class EnrolledClients(KeyFolder):
             # Whoever cannot be held to what was written may do nothing at all.
             mend = f"Correct it. Run: ${{EDITOR:-vi}} {quoted(path)}"
             raise KeyFileError(error.what, mend, path=path) from error
-        following = None
-        if NEXT_KEY in found.metadata:
+        others: dict[str, PublicKey | None] = {NEXT_KEY: None, FIRST_KEY: None}
+        for which in others.keys() & found.metadata.keys():
             try:
-                following = PublicKey.parse(found.metadata[NEXT_KEY])
+                others[which] = PublicKey.parse(found.metadata[which])
             except KeyTextError as error:
                 mend = f"Correct it or take it out. Run: ${{EDITOR:-vi}} {quoted(path)}"
-                raise KeyFileError(f"{NEXT_KEY}: {error.what}", mend, path=path) from error
+                raise KeyFileError(f"{which}: {error.what}", mend, path=path) from error
         return Client(
-            name=name, key=found.public, metadata=found.metadata, permissions=permissions, next_key=following
+            name=name, key=found.public, metadata=found.metadata, permissions=permissions,
+            next_key=others[NEXT_KEY], first_key=others[FIRST_KEY],
         )  # fmt: skip
 
     def clients_signature(self) -> Hashable:
@@ -166,6 +167,12 @@ class EnrolledClients(KeyFolder):
                 f"Run: {self.command('se-server invite --replace NAME')}",
             )
         for other in clients.by_key.values():
+            if public_key == other.first_key and other.name != name:
+                raise KeyExistsError(
+                    f"the key {public_key.fingerprint} is one that {other.name} has exchanged, and has its files by",
+                    "Whoever has it now needs a key of its own. Run there: se-remote keygen --rotate",
+                    path=self.clients_folder / (other.name + paths.PUBLIC_SUFFIX),
+                )
             if public_key == other.key or (public_key == other.next_key and other.name != name):
                 path = self.clients_folder / (other.name + paths.PUBLIC_SUFFIX)
                 raise KeyExistsError(

@@ -32,9 +32,10 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 OPTIONS = ("actions", "from", "until", "sessions", "files", "observe", "admin")
 # What we, zmq.auth and czmq's key maker write to tell people something; and anybody's own, as x-NAME.
 REMARKS = frozenset({"name", "enrolled", "role", "created", "comment", "email", "organization", "version", "endpoint"})
-NEXT_KEY, ROTATED = "next-key", "rotated"  # written by a running server when a client exchanges its key
+# Written by a running server when a client exchanges its key; the first one, as its files lie in a folder of that.
+NEXT_KEY, ROTATED, FIRST_KEY = "next-key", "rotated", "first-key"
 NEXT_FROM = "next-from"  # beside it in a pin of a server: when its next key counts
-NOTES = REMARKS | {NEXT_KEY, ROTATED}
+NOTES = REMARKS | {NEXT_KEY, ROTATED, FIRST_KEY}
 REMARK_PREFIX = "x-"
 MAX_SESSIONS = 10_000  # above any --max-sessions; a larger number is a slip of the finger
 

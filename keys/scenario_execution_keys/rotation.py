@@ -21,7 +21,7 @@ from scenario_execution_keys.errors import (
 from scenario_execution_keys.keyfile import KeyFile, format_key_file, parse_key_file
 from scenario_execution_keys.keypair import KeyPair, PublicKey
 from scenario_execution_keys.pairs import quoted, read_public, timestamp
-from scenario_execution_keys.permissions import NEXT_KEY, ROTATED
+from scenario_execution_keys.permissions import FIRST_KEY, NEXT_KEY, ROTATED
 from scenario_execution_keys.store import KeyStore
 from scenario_execution_keys.trust import ServerScope
 
@@ -196,7 +196,9 @@ def confirm_key(store: KeyStore, name: str, following: PublicKey) -> PublicKey:
     if found.metadata.get(NEXT_KEY) != following.text:
         raise _changed(store, name)
     kept = {option: value for option, value in found.metadata.items() if option != NEXT_KEY}
-    _write(store, name, following, {**kept, ROTATED: timestamp()})
+    # As the text says it, and not as the name does: who is enrolled anew under that is somebody else.
+    first = kept.get(FIRST_KEY, found.public.text)
+    _write(store, name, following, {**kept, ROTATED: timestamp(), FIRST_KEY: first})
     return found.public
 
 

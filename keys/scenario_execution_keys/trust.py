@@ -34,6 +34,7 @@ class Client:
         metadata: What else stands in its file.
         permissions: What it may do, as the metadata says.
         next_key: The key that it will have; admitted as well until it has come in with it.
+        first_key: The key that it had first, if it has exchanged that; admitted no longer.
     """
 
     name: str
@@ -41,6 +42,12 @@ class Client:
     metadata: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     permissions: Permissions = Permissions()
     next_key: PublicKey | None = None
+    first_key: PublicKey | None = None
+
+    @property
+    def owner(self) -> str:
+        """Whose files are its own, whatever key it has by now: the fingerprint of its first."""
+        return (self.first_key or self.key).fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,14 +91,19 @@ def client_name_for(login: str) -> str:
 
 
 def collect_clients(entries: Iterable[tuple[Client, Path]], refused: Iterable[RefusedEntry]) -> AuthorisedClients:
-    """Put the readable `entries` together; of two with one key the first counts and the second is refused by name."""
+    """Put the readable `entries` together; of two with one key, or one owner of files, the first counts and the second
+    is refused by name."""
     by_key: dict[PublicKey, Client] = {}
+    by_owner: dict[str, Client] = {}
     problems = list(refused)
     for client, path in entries:
-        first = by_key.setdefault(client.key, client)
-        if first is not client:
+        first = by_key.get(client.key) or by_owner.get(client.owner)
+        if first is None:
+            by_key[client.key] = by_owner[client.owner] = client
+        else:
+            shared = client.key.fingerprint if client.key == first.key else client.owner
             error = KeyFileError(
-                f"the key {client.key.fingerprint} is enrolled as {first.name} already",
+                f"the key {shared} is enrolled as {first.name} already",
                 f"Keep one of the two, or revoking one will not be enough. Run: rm {path}",
                 path=path,
             )

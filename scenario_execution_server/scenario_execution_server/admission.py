@@ -51,6 +51,7 @@ class Peer:
         uid: User on this machine, if the kernel says so.
         pid: Process that connected, if the kernel says so and it is visible here.
         key: Public key in Z85, if it came in with one.
+        files: Whose files are its own, if it is enrolled, see `Client.owner`.
         is_invited: Whether it came in with an invitation, which opens one enrolment and nothing else.
         is_next: Whether it came in with the key that it will have, which makes that the one it has.
         is_retired: Whether it came in with the key that it had; its sessions go on, and no new one begins.
@@ -63,6 +64,7 @@ class Peer:
     uid: int | None = None
     pid: int | None = None
     key: str | None = None
+    files: str | None = None
     permissions: Permissions = Permissions()
     is_invited: bool = False
     is_next: bool = False
@@ -70,8 +72,8 @@ class Peer:
 
     @property
     def owner(self) -> str:
-        """Whose files are whose: the identity, as the name of a folder."""
-        return _fingerprint(self.key) if self.key is not None else re.sub(r"[^A-Za-z0-9.]", "-", self.identity)
+        """Whose files are whose, as the name of a folder."""
+        return self.files or re.sub(r"[^A-Za-z0-9.]", "-", self.identity)
 
 
 class Admission:
@@ -201,8 +203,8 @@ class Admission:
                 mend = self._command(f"se-server permit {client.name} {objection.change}")
                 raise NotPermittedError(client.name, objection.why, mend)
         return Peer(
-            identity=f"key:{user_id}", name=client.name, address=plain, key=user_id, permissions=may,
-            is_next=user_id in self._next, is_retired=user_id in self._retired,
+            identity=f"key:{user_id}", name=client.name, address=plain, key=user_id, files=client.owner,
+            permissions=may, is_next=user_id in self._next, is_retired=user_id in self._retired,
         )  # fmt: skip
 
     def _admit_guest(self, user_id: str, address: str) -> Peer:

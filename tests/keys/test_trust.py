@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scenario_execution_keys.errors import EntryNameError, KeyFileError
-from scenario_execution_keys.keypair import PublicKey
+from scenario_execution_keys.keypair import KeyPair, PublicKey
 from scenario_execution_keys.trust import (
     Client,
     KnownServer,
@@ -87,6 +87,18 @@ def test_of_two_entries_with_one_key_the_second_is_refused_by_name() -> None:
     assert [entry.name for entry in clients.refused] == ["dave", "bob"]
     assert "enrolled as alice already" in str(clients.refused[1])
     assert str(clients.refused[1]).endswith("rm /k/bob.key")
+
+
+def test_who_says_that_the_files_of_another_are_its_own_does_not_count() -> None:
+    victim = Client(name="alice", key=SERVER.public, first_key=CLIENT.public)
+    keys = [KeyPair.generate().public for _ in range(2)]
+    others = [
+        Client(name="bob", key=keys[0], first_key=CLIENT.public), Client(name="carol", key=CLIENT.public),
+        Client(name="dave", key=keys[1], first_key=SERVER.public),
+    ]  # fmt: skip
+    clients = collect_clients([(client, Path(client.name)) for client in (victim, *others)], [])
+    assert list(clients.by_key.values()) == [victim, others[2]]
+    assert all("is enrolled as alice already" in str(entry) for entry in clients.refused)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from scenario_execution_keys.keypair import KeyPair
 from scenario_execution_keys.permissions import Permissions
 from scenario_execution_keys.trust import Client
 from scenario_execution_server.admission import ZAP_DOMAINS, Admission, Peer
@@ -27,7 +28,19 @@ NOBODY = Admission({})
 
 def test_an_enrolled_key_is_admitted_under_its_name() -> None:
     peer = ADMISSION.admit(DoorKind.TCP_CURVE, CLIENT.public.z85, "10.0.0.1")
-    assert peer == Peer(identity=f"key:{CLIENT.public.z85}", name="friend", address="10.0.0.1", key=CLIENT.public.z85)
+    assert peer == Peer(
+        identity=f"key:{CLIENT.public.z85}", name="friend", address="10.0.0.1", key=CLIENT.public.z85,
+        files=CLIENT.public.fingerprint,
+    )  # fmt: skip
+
+
+def test_files_are_those_of_the_clients_first_key_whichever_it_comes_in_with() -> None:
+    first, now, following = (KeyPair.generate().public for _ in range(3))
+    admission = Admission(
+        {now: Client(name="friend", key=now, next_key=following, first_key=first)}, retired={first: "friend"}
+    )
+    owners = {admission.admit(DoorKind.TCP_CURVE, key.z85, "10.0.0.1").owner for key in (first, now, following)}
+    assert owners == {first.fingerprint}
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ from tests.support.servers import (
     Identity,
     ServerProcess,
     clean_environment,
+    make_guest,
     make_owner,
 )
 from tests.support.waiting import wait_until
@@ -160,6 +161,49 @@ def test_what_runs_with_the_old_key_goes_on_and_nothing_new_begins_with_it(lab: 
             return not gone.socket.socket.poll(300)
 
     wait_until(is_refused)
+
+
+def test_who_exchanges_its_key_keeps_its_files_also_those_left_behind_it_by_a_session_of_the_former_key(
+    lab: Lab, tmp_path: Path
+) -> None:
+    (tmp_path / "map").write_text("a map")
+    endpoint = lab.server.endpoint
+    (place,) = lab.type("se-remote", "put", endpoint, str(tmp_path / "map")).stdout.splitlines()
+    first = lab.client.client_pair().public
+    with RawClient(lab.server, lab.identity()) as running:
+        running.hello()
+        mounted = running.call(
+            messages.Mount, mount=1, path="/nowhere/results", names=[], role="output", mode="copy", marker="",
+            content=b"", working_folder="",
+        )  # fmt: skip
+        assert mounted.value == "copy"
+        action = running.create("probe_steps", trace="/nowhere/results/trace", tag="a")
+        assert lab.type("se-remote", "keygen", "--rotate").returncode == 0
+        running.tick(action, {})
+        running.bye()  # without having taken anything
+    wait_until(lambda: "  results/" in lab.type("se-remote", "ls", endpoint).stdout, 30.0)
+    wait_until(lambda: lab.type("se-remote", "keygen", "--rotate").returncode == 0, 30.0)  # one a second is taken on
+    listed = lab.type("se-remote", "ls", endpoint).stdout
+    assert "files/map" in listed and "  results/" in listed
+    alice = lab.alice()
+    assert alice.first_key == first and Path(place).parts[-3] == alice.owner == first.fingerprint
+    with pytest.raises(KeyExistsError, match="one that alice has exchanged"):
+        lab.store.enrol("bob", first)
+
+
+def test_who_is_enrolled_anew_under_the_name_of_another_has_none_of_its_files(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "map").write_text("a map")
+    endpoint = lab.server.endpoint
+    lab.type("se-remote", "put", endpoint, str(tmp_path / "map"))
+    assert lab.type("se-remote", "keygen", "--rotate").returncode == 0
+    assert "files/map" in lab.type("se-remote", "ls", endpoint).stdout
+    lab.store.revoke("alice")
+    lab.server.wait_for_log("revoked=alice")
+    other = make_guest(tmp_path / "other", lab.owner, "alice")
+    lab.keys = other.folder
+    lab.server.wait_for_log("enrolled=alice")
+    done = lab.type("se-remote", "ls", endpoint)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 def test_revoking_a_client_ends_what_runs_with_either_key(lab: Lab) -> None:
