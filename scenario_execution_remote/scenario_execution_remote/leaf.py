@@ -15,7 +15,7 @@ from scenario_execution.scenario_execution_base import ScenarioExecutionConfig
 from scenario_execution_keys.errors import KeysError
 
 from .config import RemoteSettings
-from .errors import RemoteError
+from .errors import ProtocolError, RemoteError
 from .faults import exception_from
 from .link import Pending
 from .plugin import describe
@@ -85,7 +85,9 @@ class RemoteNode(py_trees.behaviour.Behaviour):
             session, pending = self._begun_setup()
             session.link.wait_until_open()
         except (RemoteError, KeysError, UploadError) as error:
-            raise RuntimeError(f"remote({self._settings.endpoint}): {error}") from error
+            # The sentence says it all; the way that it took through the link is of use only to who mends the protocol.
+            cause = error if isinstance(error, ProtocolError) else None
+            raise RuntimeError(f"remote({self._settings.endpoint}): {error}") from cause
         session.link.go_on()
         if not self._wait_for_setup(session, pending, deadline_s):
             raise RuntimeError(
