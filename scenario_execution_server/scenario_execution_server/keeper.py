@@ -111,12 +111,12 @@ class Keeper:
     def _look(self) -> None:
         for problem in self._storage.rescue():
             self._complain(problem)
-        paths = set(self._storage.results())
-        found = {path: kept for path in paths if (kept := self._kept.get(path) or _described(path)) is not None}
+        paths, now_s = set(self._storage.results()), self._clock()
+        found = {path: kept for path in paths if (kept := self._kept.get(path) or _described(path, now_s)) is not None}
         for path in found.keys() - self._kept.keys():
-            until_s = self._retention.until_s(found[path], self._clock())
+            until_s = self._retention.until_s(found[path], now_s)
             self._news.append(News(what="found", kept=found[path], until_s=until_s))
-        for kept, why in self._retention.to_remove(found.values(), self._clock(), self._stored_bytes):
+        for kept, why in self._retention.to_remove(found.values(), now_s, self._stored_bytes):
             problem = remove_folder(kept.path)
             if problem:
                 self._complain(problem)
@@ -132,12 +132,12 @@ class Keeper:
             self._news.append(News(what="trouble", kept=None, why=problem))
 
 
-def _described(path: Path) -> Results | None:
-    """The results in *path*; None if they are gone. An action may have written what is said about them."""
+def _described(path: Path, now_s: float) -> Results | None:
+    """The results in *path*, found now; None if they are gone. An action may have written what is said about them."""
     about = read_about(path) or {}
     client, session = (text if isinstance(text := about.get(key), str) else "" for key in ("client", "session"))
     try:
-        since_s = ended_s(path, about)
+        since_s = min(ended_s(path, about), now_s)
     except OSError:  # another server has removed them
         return None
     return Results(path=path, client=client[:100], session=session[:8], since_s=since_s, size_bytes=size_of(path))
