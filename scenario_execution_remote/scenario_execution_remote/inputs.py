@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes what a scenario can refer to, its directory above all, to the server before the actions are set up."""
+"""Takes to the server what a scenario can refer to before actions are set up, and what has changed before one begins."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .files.names import NameRefusedError
 from .files.outlet import Outlet
 from .files.pace import CHUNK_BYTES, COST_OF_ONE_BYTES
 from .files.reporting import Reporter
-from .files.selection import Selection
+from .files.selection import COUNT_LIMIT, Selection
 from .files.sending import DIGEST_BYTES, Piece, entry_of
 from .mounts import INPUT, OUTPUT, Line, Mounts, Tell
 from .protocol import messages, wire
@@ -31,7 +31,8 @@ from .protocol import messages, wire
 CLOSE_S = 30.0  # for a piece to be read: a disk that hangs keeps no run from ending
 _LOOK_EVERY_S = 0.2  # whether the link is over, which nobody says here
 
-_WATCHED_COUNT = 500  # entries beside a scenario that are looked at whenever an action begins: 10 ms of a tick
+_WATCHED_COUNT = 2000  # entries in a directory that are looked at whenever an action begins: 30 ms of a tick
+_OWN = "have results in a directory of their own, with -o"
 
 
 class _Over(Exception):
@@ -41,7 +42,8 @@ class _Over(Exception):
 class Inputs:
     """The files of one session on their way to the server.
 
-    ``prepare`` belongs to the tree's thread, ``take`` to the link's; files are read by a thread of its own.
+    ``prepare``, ``watch`` and ``catch_up`` belong to the tree's thread, ``take`` to the link's; files are read by a
+    thread of its own. That one looks at an input folder first, and from then on the tree's does.
 
     Args:
         link: The session's link.
@@ -70,6 +72,7 @@ class Inputs:
         self._numbers = itertools.count(1)
         self._offers = itertools.count(1)
         self._folders: dict[int, Folder] = {}
+        self._selections: dict[int, Selection] = {}
         self._names: dict[int, tuple[int, str, int]] = {}  # entry -> mount, name and size
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -96,6 +99,7 @@ class Inputs:
             outputs: What of them lies in one of these stays here.
             uploads: What else is taken along: for each folder, the names in it.
         """
+        self._selections.clear()  # something else may lie apart, or be ignored
         self._apart += [os.path.abspath(output) for output in outputs if output]
         self._apart += [os.path.join(folder, name) for folder, names in uploads.items() for name in names]
         for directory in directories:
@@ -105,12 +109,16 @@ class Inputs:
             self._mounts.mount(folder, INPUT, names)
 
     def watch(self, mount: int) -> None:
-        """From now on, what changes in this output directory is taken there as well, but not what is in it already."""
+        """From now on, what changes in this output directory is taken there as well, but not what lay in it before."""
         path = self._mounts.path_of(mount, OUTPUT)
         if path is not None:
             with suppress(OSError):  # it is made later, if at all
-                self._folders[mount] = folder = Folder(path)
-                self._changes.begin(mount, folder.walk([]))
+                self._folders[mount] = Folder(path)
+                there = self._selection(mount, OUTPUT).meant([])
+                if len(there) < COUNT_LIMIT:
+                    self._changes.begin(mount, there)
+                else:  # what is seen for the first time later may be old nevertheless
+                    self._tell_left(mount, OUTPUT, [f"in it are {COUNT_LIMIT} files and folders or more; {_OWN}"])
 
     def catch_up(self, *, everywhere: bool = False) -> None:
         """Take along what has changed here, before an action is called that may read it: by local actions, or by what
@@ -128,16 +136,22 @@ class Inputs:
                 if is_seen and path is not None and not any(one in (path, *path.parents) for one in around):
                     self._offer_changes(mount, INPUT)
             for mount in outputs:
-                if self._changes.count(mount) is not None:
+                count = self._changes.count(mount)
+                if count is not None and (everywhere or count <= _WATCHED_COUNT):
                     self._offer_changes(mount, OUTPUT)
+                elif count is not None:
+                    why = f"in it are more than {_WATCHED_COUNT} files and folders, so that it is looked at only when a"
+                    self._tell_left(mount, OUTPUT, [f"{why} scenario is set up; {_OWN}"])
 
     def _offer_changes(self, mount: int, role: str) -> None:
         folder = self._folders[mount]
         left: list[str] = []
-        selection = self._selection(folder, self._mounts.names_in(mount))
+        selection = self._selection(mount, role)
         try:
-            there = selection.chosen(left) if role == INPUT else selection.all_but_secrets(left)
+            there = selection.chosen(left) if role == INPUT else selection.meant(left)
             changed, gone = self._changes.found(mount, folder, there, is_whole=selection.is_whole)
+            if role == OUTPUT:
+                changed = selection.fitting(changed, left, "at once, more has changed in it")
             self._changes.told(mount, folder, changed, gone)
         except OSError as error:
             left.append(str(error))
@@ -210,7 +224,7 @@ class Inputs:
         try:
             if path is not None and mount not in self._folders:
                 folder = self._folders[mount] = Folder(path)
-                chosen = self._selection(folder, self._mounts.names_in(mount)).chosen(left)
+                chosen = self._selection(mount, INPUT).chosen(left)
                 self._changes.begin(mount, chosen)
                 entries = self._entries(mount, folder, chosen, left)
         except OSError as error:
@@ -254,11 +268,16 @@ class Inputs:
             path = self._mounts.path_of(mount, role)
             self._tell("warning", f"remote({self._origin}): not all of {path} was taken along: {'; '.join(anew)}")
 
-    def _selection(self, folder: Folder, names: list[str]) -> Selection:
-        secret = where_keys_are()
-        if names:
-            return Selection(folder, secret=secret, only=names)
-        return Selection(folder, secret=secret, excluded=self._apart, limit_bytes=self._limit_bytes)
+    def _selection(self, mount: int, role: str) -> Selection:
+        """What of a folder travels; compiled once for a scenario."""
+        selection = self._selections.get(mount)
+        if selection is None:
+            names = self._mounts.names_in(mount)
+            apart = self._apart if role == INPUT and not names else ()
+            selection = self._selections[mount] = Selection(
+                self._folders[mount], secret=where_keys_are(), excluded=apart, only=names, limit_bytes=self._limit_bytes
+            )
+        return selection
 
     def _send_contents(self, numbers: list[int]) -> None:
         numbers = [number for number in numbers if number in self._names]  # a server may ask for anything

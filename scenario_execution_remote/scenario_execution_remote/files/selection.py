@@ -108,12 +108,6 @@ class Selection:
             )
         return [(name, look) for name, look in found if name not in too_much]
 
-    def all_but_secrets(self, left: list[str]) -> list[tuple[str, Look]]:
-        """Everything but keys, whatever is ignored and however much it is."""
-        found = list(self._folder.walk(left, lambda name, _look: not self._is_secret(name)))
-        self.is_whole = not left
-        return found
-
     def named(self, name: str, left: list[str]) -> Iterator[tuple[str, Look]]:
         """*name*, with all that is below it, whatever is ignored and however much it is; but no keys.
 
