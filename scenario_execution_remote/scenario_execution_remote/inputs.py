@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes to the server what a scenario can refer to before actions are set up, and what has changed before one begins."""
+"""Takes to the server what a scenario can refer to before its set-up, and what has changed before an action begins."""
 
 from __future__ import annotations
 
