@@ -17,7 +17,7 @@ from .files.outlet import Outlet
 from .files.pace import REPORT_AFTER_BYTES
 from .files.receiving import BrokenTransferError, Receiver
 from .files.reporting import Reporter
-from .files.sending import Piece, cost_of
+from .files.sending import Piece, cost_of, is_end
 from .protocol import messages, wire
 from .visit import Visit
 
@@ -43,6 +43,21 @@ class Stored:
     until_s: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """What has become of files.
+
+    Attributes:
+        file_count: How many, and links.
+        byte_count: How much that is.
+        problems: What went wrong, in a sentence each.
+    """
+
+    file_count: int
+    byte_count: int
+    problems: tuple[str, ...] = ()
+
+
 def stored_at(visit: Visit, path: str, within_s: float) -> list[Stored]:
     """What lies on the server below *path*, everything if that is empty.
 
@@ -56,21 +71,21 @@ def stored_at(visit: Visit, path: str, within_s: float) -> list[Stored]:
     raise _failure(answer)
 
 
-def remove(visit: Visit, path: str, within_s: float) -> None:
-    """Remove *path* there.
+def remove(visit: Visit, path: str, within_s: float) -> Moved:
+    """Remove *path* there. Returns what is gone.
 
     Raises:
         CarryingError: it cannot be removed.
         RemoteError: the session is over.
     """
-    _value(visit.call(lambda number: messages.RemoveFiles(call=number, path=path), within_s))
+    told = _value(visit.call(lambda number: messages.RemoveFiles(call=number, path=path), within_s))
+    if not isinstance(told, list) or len(told) != 2 or not all(isinstance(one, int) for one in told):
+        raise RemoteProtocolError("the server says of what it has removed something else than how much that was")
+    return Moved(file_count=told[0], byte_count=told[1])
 
 
-def fetch(visit: Visit, path: str, target: Path, reporter: Reporter) -> list[str]:
+def fetch(visit: Visit, path: str, target: Path, reporter: Reporter) -> Moved:
     """Bring *path* from the server into the folder *target*, under the last part of its name.
-
-    Returns:
-        What went wrong, in a sentence each.
 
     Raises:
         CarryingError: there is no such thing.
@@ -86,7 +101,7 @@ def fetch(visit: Visit, path: str, target: Path, reporter: Reporter) -> list[str
     problems = arrival.problems + [record.text for record in visit.log if record.level == "error"]
     if failed and not problems:
         problems.append(f"{failed} files could not be read on the server")
-    return problems
+    return Moved(file_count=arrival.file_count, byte_count=arrival.byte_count, problems=tuple(problems))
 
 
 class _Arrival:
@@ -101,6 +116,9 @@ class _Arrival:
         self._last = 0
         self._name = ""
         self._owed = 0
+        self._coming: messages.Artifact | None = None  # None if it is not going to be here
+        self.file_count = 0
+        self.byte_count = 0
         self.problems: list[str] = []
 
     def take(self, message: Any) -> None:
@@ -119,19 +137,26 @@ class _Arrival:
         self._reporter.end()
 
     def _deal_with(self, piece: Piece) -> None:
+        remark = None
         try:
             if isinstance(piece, messages.Artifact):
-                self._name = piece.name
+                self._name, self._coming = piece.name, piece
                 self._reporter.begin(piece.name)
-                self._receiver.begin(replace(piece, name=piece.name[self._above :]))
+                remark = self._receiver.begin(replace(piece, name=piece.name[self._above :]))
             elif isinstance(piece, messages.Chunk):
                 self._receiver.add(piece)
                 self._reporter.advance(len(piece.data))
             else:
-                self._receiver.finish(piece)
+                remark = self._receiver.finish(piece)
                 self._reporter.finish()
+            if remark is not None:
+                self.problems.append(remark)
+            if is_end(piece) and self._coming is not None and self._coming.kind in ("file", "link"):
+                self.file_count += 1
+                self.byte_count += self._coming.size_bytes
         except (OSError, NameRefusedError, BrokenTransferError) as error:
             self._receiver.drop()
+            self._coming = None
             self.problems.append(f"{ascii(self._name)} could not be put down: {error}")
             self._visit.post(wire.encode(messages.Declined(number=piece.number)))
 

@@ -13,7 +13,7 @@ import click
 from scenario_execution_keys.command_line import keys_dir_option
 
 from .cargo import find
-from .carrying import Stored, fetch, remove, store, stored_at
+from .carrying import Moved, Stored, fetch, remove, store, stored_at
 from .errors import CarryingError
 from .files.figures import amount, moment
 from .files.reporting import Reporter
@@ -51,7 +51,8 @@ def ls(endpoint: str, path: str, as_json: bool, server_key: str, timeout_s: floa
     if as_json:
         rows = [
             {
-                "name": one.name, "kind": one.kind, "size_bytes": one.size_bytes, "time": moment(one.time_s),
+                "name": one.name, "kind": one.kind, "size_bytes": one.size_bytes,
+                "time": _time(one) or None,
                 "until": None if one.until_s is None else moment(one.until_s),
             }
             for one in found
@@ -61,7 +62,7 @@ def ls(endpoint: str, path: str, as_json: bool, server_key: str, timeout_s: floa
     for one in found:
         click.echo(_line(one))
     if not found:
-        click.echo("nothing: all results are home, and you have put nothing there", err=True)
+        click.echo("nothing: no results that were not home are kept for this key, nor files put there", err=True)
 
 
 @click.command("get")
@@ -83,10 +84,11 @@ def get(endpoint: str, path: str, target: Path, server_key: str, timeout_s: floa
         tell_remarks(visit)
         try:
             target.mkdir(parents=True, exist_ok=True)
-            problems = fetch(visit, path, target, Reporter("fetched", _tell))
+            fetched = fetch(visit, path, target, Reporter("fetched", _tell))
         except OSError as error:
             raise CarryingError(f"{target} cannot be written to: {error.strerror}") from error
-    _conclude(problems)
+    click.echo(shown(f"fetched {_much(fetched)}: {target / path.strip('/').rpartition('/')[2]}"))
+    _conclude(fetched.problems)
 
 
 @click.command("put")
@@ -133,7 +135,8 @@ def rm(endpoint: str, path: str, server_key: str, timeout_s: float, keys_dir: Pa
         visit.connect()
         visit.open()
         tell_remarks(visit)
-        remove(visit, path, timeout_s)
+        removed = remove(visit, path, timeout_s)
+    click.echo(shown(f"removed {_much(removed)}: {path}"))
 
 
 def _tell(_level: str, text: str) -> None:
@@ -152,7 +155,16 @@ def _conclude(problems: Iterable[str]) -> None:
 def _line(one: Stored) -> str:
     until = "" if one.until_s is None else f"  until {moment(one.until_s)}"
     size = "" if one.kind == "folder" else amount(one.size_bytes)
-    return shown(f"{size:>11}  {moment(one.time_s)}  {one.name}{until}")
+    return shown(f"{size:>11}  {_time(one):<20}  {one.name}{until}")
+
+
+def _time(one: Stored) -> str:
+    """When it was changed; a folder's is that of what lies in it."""
+    return "" if one.kind == "folder" else moment(one.time_s)
+
+
+def _much(moved: Moved) -> str:
+    return f"{moved.file_count} {'file' if moved.file_count == 1 else 'files'}, {amount(moved.byte_count)}"
 
 
 FILE_COMMANDS: tuple[click.Command, ...] = (ls, get, put, rm)

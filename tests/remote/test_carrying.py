@@ -46,5 +46,5 @@ def test_a_file_arrives_from_a_server_that_sends_one_chunk_at_a_time(tmp_path: P
     content = os.urandom(5 * CHUNK_BYTES)
     (tmp_path / "there" / "big").write_bytes(content)
     visit: Any = _SlowVisit(tmp_path / "there", "big")
-    assert fetch(visit, "big", tmp_path / "here", Reporter("fetched", print)) == []
+    assert fetch(visit, "big", tmp_path / "here", Reporter("fetched", print)).problems == ()
     assert (tmp_path / "here" / "big").read_bytes() == content

@@ -90,6 +90,31 @@ def test_what_is_put_is_found_by_an_action_under_the_path_that_was_printed(
     assert listed(owner, server) == []
 
 
+def test_what_has_come_or_gone_is_counted_and_a_folder_has_no_time(
+    server: ServerProcess, owner: Identity, tmp_path: Path
+) -> None:
+    (tmp_path / "maps" / "deep").mkdir(parents=True)
+    for name in ("a", "deep/b"):
+        (tmp_path / "maps" / name).write_bytes(bytes(1000))
+    typed(owner, "put", server.endpoint, tmp_path / "maps")
+    listing = typed(owner, "ls", server.endpoint).splitlines()
+    assert listing[0] == f"{'':>33}  files/maps/" and "1970" not in "".join(listing)
+    rows = json.loads(typed(owner, "ls", server.endpoint, "--json"))["files"]
+    assert [row["time"] is None for row in rows] == [row["kind"] == "folder" for row in rows]
+    back = tmp_path / "back"
+    assert typed(owner, "get", server.endpoint, "files/maps/", back) == f"fetched 2 files, 2.0 kB: {back}/maps\n"
+    (back / "maps" / "a").unlink()
+    (back / "maps" / "a").mkdir()
+    (back / "maps" / "a" / "mine").write_text("mine")
+    process = start_typing(owner, "get", server.endpoint, "files/maps", back)
+    output, complaints = process.communicate(timeout=60)
+    assert (process.returncode, output) == (REFUSED, f"fetched 2 files, 2.0 kB: {back}/maps\n"), complaints
+    assert "theirs is kept as 'maps/a~server'" in complaints
+    assert typed(owner, "rm", server.endpoint, "files/maps/a") == "removed 1 file, 1.0 kB: files/maps/a\n"
+    assert typed(owner, "rm", server.endpoint, "files") == "removed 1 file, 1.0 kB: files\n"
+    assert "nothing: no results" in start_typing(owner, "ls", server.endpoint).communicate(timeout=60)[1]
+
+
 @pytest.mark.parametrize(
     "path",
     ["/etc/passwd", "..", "files/../../..", "results/../..", "files/./x", "clients", "results/.new-x", "files/n", "\n"],
@@ -274,6 +299,7 @@ def test_a_get_into_a_full_disk_is_an_error_and_leaves_what_was_there(
         env=clean_environment(SCENARIO_EXECUTION_KEYS_DIR=str(owner.folder)), capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == REFUSED and "'files/big' could not be put down" in done.stderr, done.stderr
+    assert done.stdout == f"fetched 0 files, 0 bytes: {tmp_path}/back/big\n"
     assert (tmp_path / "back" / "big").read_text() == "mine" and len(list((tmp_path / "back").iterdir())) == 1
     typed(owner, "rm", server.endpoint, "files/big")
 

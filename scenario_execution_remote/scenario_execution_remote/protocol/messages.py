@@ -352,7 +352,8 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveFiles:
-    """Remove ``path`` of what lies there, and all that is below it."""
+    """Remove ``path`` of what lies there, and all that is below it. The value of the result is how many files that
+    were, and their bytes."""
 
     call: int
     path: str

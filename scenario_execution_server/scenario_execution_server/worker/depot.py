@@ -120,14 +120,14 @@ class Depot:
         self._outlet.flush()
         return failed
 
-    def remove(self, path: str) -> None:
-        """Remove *path*, a file or a folder with all that is in it.
+    def remove(self, path: str) -> list[int]:
+        """Remove *path*, a file or a folder with all that is in it. Returns how many files that were, and their bytes.
 
         Raises:
             DepotError: there is no such thing, it cannot be removed, or this client may not.
         """
         self._check_may_put()
-        self._below(path)
+        found = [look for _, look in self._below(path) if not look.is_folder]
         place = self._base / path.strip("/")
         try:
             problem = remove_folder(place)
@@ -135,6 +135,7 @@ class Depot:
             problem = str(error)
         if problem:
             raise DepotError(problem)
+        return [len(found), sum(look.size_bytes for look in found)]
 
     # -- to here -----------------------------------------------------------------------------------
 

@@ -138,8 +138,7 @@ class Files:
             if isinstance(call, messages.Fetch):
                 return _answer(call.call, None, depot.send(call.path))
             if isinstance(call, messages.RemoveFiles):
-                depot.remove(call.path)
-                return _answer(call.call, None)
+                return _answer(call.call, None, depot.remove(call.path))
             return _answer(call.call, None, depot.open() if isinstance(call, messages.OpenStore) else depot.close())
         except (DepotError, OSError) as error:
             return _answer(call.call, fault_from(error, "protocol"))
