@@ -7,19 +7,19 @@ import errno
 import os
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from scenario_execution_remote.files import receiving
-from scenario_execution_remote.files.folder import Folder
+from scenario_execution_remote.files.folder import Folder, Look
 from scenario_execution_remote.files.ledger import Ledger
 from scenario_execution_remote.files.names import NameRefusedError
 from scenario_execution_remote.files.parts import make_part
 from scenario_execution_remote.files.receiving import BrokenTransferError, Receiver
-from scenario_execution_remote.files.sending import Piece, digest_of, pieces
+from scenario_execution_remote.files.sending import Piece, digest_of, nothing, pieces
 from scenario_execution_remote.protocol import messages
 
 
@@ -175,6 +175,46 @@ def test_what_somebody_here_has_changed_since_is_not_removed(there: Path, here: 
             messages.Artifact(number=3, mount=1, name=name, kind="gone", size_bytes=0, mode=0, mtime_ns=0, target="")
         )
     assert names(here) == ["x"]
+
+
+def test_what_another_puts_down_while_something_is_removed_is_not_removed(there: Path, here: Path) -> None:
+    ledger = Ledger()
+    first, second = Receiver(here, "first", ledger), Receiver(here, "second", ledger)
+    (there / "x").write_text("first")
+    give(first, sent(there, "x"))
+    (there / "x").write_text("second")
+    is_from = ledger.is_from
+    others: list[Future[str | None]] = []
+
+    def asked(path: str, owner: object, look: Look | None) -> bool:
+        """Whether it may go, and meanwhile somebody else puts something there."""
+        found = is_from(path, owner, look)
+        if owner is first:
+            others.append(pool.submit(give, second, sent(there, "x")))
+            assert ledger.placing.locked()  # so that they wait until it has gone
+        return found
+
+    ledger.is_from = asked  # type: ignore[method-assign]
+    with ThreadPoolExecutor(1) as pool:
+        give(first, [nothing(2, 1, "x", "gone")])
+        (other,) = others
+        assert other.result(30.0) is None
+    assert (here / "x").read_text() == "second" and names(here) == ["x"]
+    look = second._folder.look("x")
+    assert is_from(f"{here}/x", second, look)  # and it is not forgotten that it is the second one's
+    for one in (first, second):
+        one.close()
+
+
+def test_a_folder_in_which_there_is_something_else_stays_its_owners(there: Path, here: Path) -> None:
+    ledger = Ledger()
+    receiver = Receiver(here, "robot:7613", ledger, "robot")
+    (there / "d").mkdir()
+    give(receiver, sent(there, "d"))
+    (here / "d" / "ours").touch()
+    give(receiver, [nothing(2, 1, "d", "gone")])
+    assert names(here) == ["d", "d/ours"] and ledger.is_from(f"{here}/d", "robot", None)
+    receiver.close()
 
 
 def test_what_two_servers_send_under_one_name_is_kept_under_two(there: Path, here: Path) -> None:

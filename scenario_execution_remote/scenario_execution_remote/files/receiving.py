@@ -207,8 +207,11 @@ class Receiver:
         self._unfinished = _Unfinished(artifact, Digest(), fd, own_name)
 
     def _make_folder(self, name: str) -> None:
-        with self._folder.parent_of(name, make=True) as (parent, last), contextlib.suppress(FileExistsError):
-            os.mkdir(last, dir_fd=parent)
+        with self._ledger.placing, self._folder.parent_of(name, make=True) as (parent, last):
+            try:
+                os.mkdir(last, dir_fd=parent)
+            except FileExistsError:
+                return
             self._ledger.note(self._path(name), self._owner, None)
 
     def _make_link(self, artifact: messages.Artifact) -> str | None:
@@ -229,16 +232,22 @@ class Receiver:
     def _remove(self, name: str) -> None:
         """What we have put down and nobody has touched since goes, as it has gone on the server."""
         name = self._aliases.pop(name, name)
-        look = self._folder.look(name)
-        if look is None or not self._ledger.is_from(self._path(name), self._owner, None if look.is_folder else look):
-            return
-        with self._folder.parent_of(name) as (parent, last):
-            if look.is_folder:
-                with contextlib.suppress(OSError):  # somebody else has put something into it
-                    os.rmdir(last, dir_fd=parent)
-            else:
-                os.unlink(last, dir_fd=parent)
-        self._ledger.forget(self._path(name))
+        path = self._path(name)
+        with self._ledger.placing:  # from the look until it has gone: somebody else may be about to replace it
+            look = self._folder.look(name)
+            if look is None or not self._ledger.is_from(path, self._owner, None if look.is_folder else look):
+                return
+            with self._folder.parent_of(name) as (parent, last):
+                try:
+                    if look.is_folder:
+                        os.rmdir(last, dir_fd=parent)
+                    else:
+                        os.unlink(last, dir_fd=parent)
+                except OSError:
+                    if look.is_folder:  # somebody else has put something into it
+                        return
+                    raise
+            self._ledger.forget(path)
 
     # -- places ------------------------------------------------------------------------------------
 
