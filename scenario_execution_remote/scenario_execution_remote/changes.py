@@ -34,6 +34,10 @@ class Changes:
         """From now on, changes in this folder count."""
         self._known[mount] = dict(entries)
 
+    def begin_before_the_run(self, mount: int, folder: Folder, entries: Iterable[tuple[str, Look]]) -> None:
+        """The same, but what has changed since any server of the run began here counts as well."""
+        self._known[mount] = self._ledger.before(str(folder.path), entries)
+
     def count(self, mount: int) -> int | None:
         """How much lay in this folder when it was last looked at; None if it has not begun."""
         return len(self._known[mount]) if mount in self._known else None

@@ -109,14 +109,15 @@ class Inputs:
             self._mounts.mount(folder, INPUT, names)
 
     def watch(self, mount: int) -> None:
-        """From now on, what changes in this output directory is taken there as well, but not what lay in it before."""
+        """From now on, what changes in this output directory is taken there as well, and what has changed since the run
+        began; but not what lay in it before."""
         path = self._mounts.path_of(mount, OUTPUT)
         if path is not None:
             with suppress(OSError):  # it is made later, if at all
-                self._folders[mount] = Folder(path)
+                folder = self._folders[mount] = Folder(path)
                 there = self._selection(mount, OUTPUT).meant([])
                 if len(there) < COUNT_LIMIT:
-                    self._changes.begin(mount, there)
+                    self._changes.begin_before_the_run(mount, folder, there)
                 else:  # what is seen for the first time later may be old nevertheless
                     self._tell_left(mount, OUTPUT, [f"in it are {COUNT_LIMIT} files and folders or more; {_OWN}"])
 

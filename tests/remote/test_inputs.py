@@ -127,3 +127,11 @@ def test_of_a_directory_with_far_too_much_in_it_nothing_old_is_taken_for_new(
     server = run.server()
     run.write("a")
     assert server.offered(everywhere=True) == [] and "3 files and folders or more" in server.told[0]
+
+
+def test_a_server_that_is_first_used_later_gets_what_the_run_has_written_before(run: Run) -> None:
+    run.write("old")
+    first = run.server()
+    run.write("of-the-first-scenario")
+    assert first.offered() == ["of-the-first-scenario"]
+    assert run.server().offered() == ["of-the-first-scenario"]

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which server's file lies where, in this process: so that one does not overwrite what another has written."""
+"""Which server's file lies where in this process, and what lay there before: so that none overwrites another's."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._entries: dict[str, tuple[set[object], Look | None]] = {}
         self._brought: dict[object, list[str]] = {}
+        self._before: dict[str, dict[str, Look]] = {}
 
     def note(self, path: str, owner: object, look: Look | None) -> None:
         """*owner* has put down *path*, which looks like this now."""
@@ -42,6 +44,13 @@ class Ledger:
         with self._lock:
             owners, known = self._entries.get(path, (set(), look))
             self._entries[path] = ({owner, *owners} if known == look else {owner}, look)
+
+    def before(self, path: str, seen: Iterable[tuple[str, Look]]) -> dict[str, Look]:
+        """What lay in the directory *path* when that was first asked: what is *seen* there, if that is now."""
+        with self._lock:
+            if path not in self._before:
+                self._before[path] = dict(seen)
+            return dict(self._before[path])
 
     def forget(self, path: str) -> None:
         """*path* is gone."""
