@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,7 +23,7 @@ from scenario_execution_keys.command_line import (
     replace_option,
 )
 from scenario_execution_keys.errors import KeyNotFoundError, PermissionValueError
-from scenario_execution_keys.invitation import endpoint_scope
+from scenario_execution_keys.invitation import ENDPOINTS_LIMIT, endpoint_scope
 from scenario_execution_keys.invitations import Invitations
 from scenario_execution_keys.pending import PendingKeys
 from scenario_execution_keys.permissions import Permissions, parse_when, show_instant
@@ -48,6 +48,13 @@ class LiveView(Protocol):
 
 live_views: list[LiveView] = []
 """Who can be asked about running servers. `se-server` appends itself; the first that answers with something counts."""
+
+
+EndpointView = Callable[[KeyStore], list[str]]
+"""Where running servers with a key store listen, as ``HOST:PORT``; ``*`` is every address of this machine."""
+
+endpoint_views: list[EndpointView] = []
+"""Who can be asked for that, when an invitation has to say where the server is. `se-server` appends itself."""
 
 
 @click.command("enrol")
@@ -190,7 +197,8 @@ def _may(client: Client) -> str:
     "endpoints",
     multiple=True,
     metavar="HOST[:PORT]",
-    help=f"Where the client finds this server; may be repeated. Default: this machine's name and port {DEFAULT_PORT}.",
+    help="Where the client finds this server; may be repeated. Default: where one with these keys listens now, else "
+    f"this machine's name and port {DEFAULT_PORT}.",
 )
 @permission_options
 @replace_option
@@ -205,10 +213,11 @@ def server_invite(
     store = KeyStore.open(keys_dir)
     permissions = permissions_from(**_flags(options)) or Permissions()
     until = parse_when(ttl, datetime.now(timezone.utc), option="--ttl", mend="See: se-server invite --help")
-    wanted = [_with_port(text) for text in endpoints or (socket.gethostname(),)]
+    found = [place for ask in endpoint_views for place in ask(store)] if not endpoints else []
+    wanted = [_with_port(text) for text in endpoints or map(_reachable, found[:ENDPOINTS_LIMIT] or ["*"])]
     invitation = Invitations(store).create(name, wanted, until, permissions, replace=replace)
     click.echo(invitation.text)
-    guessed = "" if endpoints else " (guessed; --endpoint says better)"
+    guessed = "" if endpoints else " (as it listens now; --endpoint says better)" if found else _GUESSED
     click.echo(
         f"se-server: {name} may: {permissions.summary()}. The line is good once, "
         f"until {show_instant(invitation.until)}, "
@@ -216,6 +225,17 @@ def server_invite(
         "Next, on that client, run: se-remote join LINE",
         err=True,
     )
+
+
+_GUESSED = " (guessed, no server of this key store runs; --endpoint says better)"
+
+
+def _reachable(listening: str) -> str:
+    """Where a client finds what listens there; what listens everywhere is found under the machine's name."""
+    host, colon, port = listening.rpartition(":")
+    if not colon:
+        return socket.gethostname()
+    return f"{socket.gethostname()}:{port}" if host in ("*", "0.0.0.0", "[::]") else listening
 
 
 def _with_port(endpoint: str) -> str:

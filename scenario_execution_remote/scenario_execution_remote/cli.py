@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 import click
 
 from scenario_execution_keys.commands import CLIENT_COMMANDS, KeysGroup
@@ -15,6 +17,7 @@ from .status_command import status_command
 
 
 @click.group(name="se-remote", cls=KeysGroup)
+@click.version_option(version("scenario-execution-remote"), prog_name="se-remote")
 def main() -> None:
     """Remote actions: who you are, which servers you trust, and why one does not answer."""
 

@@ -97,7 +97,7 @@ def _steps(text: str, store: KeyStore, server_key: str, timeout_s: float) -> Ite
             yield failed(step_of(error, probe), error)
             return
         yield from _way_to(Step.SESSION, endpoint, security, None)
-        yield from _inside(visit)
+        yield from _inside(visit, "anybody who reaches it" if security.own is None else "this key")
 
 
 def _own_key(store: KeyStore) -> Line:
@@ -145,8 +145,8 @@ def _way_to(end: Step, endpoint: Endpoint, security: Security, probe: Probe | No
         yield line
 
 
-def _inside(visit: Visit) -> Iterator[Line]:
-    """What can be known once the connection stands."""
+def _inside(visit: Visit, who: str) -> Iterator[Line]:
+    """What can be known once the connection stands; *who* is asking, for the sentence about actions."""
     try:
         welcome = visit.open()
     except RemoteError as error:
@@ -177,10 +177,10 @@ def _inside(visit: Visit) -> Iterator[Line]:
     names = sorted({action.key for action in actions if not action.trouble})
     broken = sorted({action.key for action in actions if action.trouble})
     found = {"globs": answer.globs, "actions": names, "broken": broken}
-    may = f"this key may run {len(names)}: {', '.join(names)}" if names else "this key may run none here"
+    may = f"{who} may run {len(names)}: {', '.join(names)}" if names else f"{who} may run none here"
     if broken:
         yield warning(Step.ACTIONS, f"{may}; these cannot be imported there: {', '.join(broken)}", **found)
     elif names:
         yield ok(Step.ACTIONS, may, **found)
     else:
-        yield warning(Step.ACTIONS, f"{may}; ask its operator for `se-server permit`", **found)
+        yield warning(Step.ACTIONS, f"{may}; ask the server's operator for `se-server permit`", **found)

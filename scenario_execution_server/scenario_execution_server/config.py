@@ -369,7 +369,7 @@ class Option:
             return ""
         if self.field == "socket_mode":
             return f"{self.default:04o}"
-        return f"{self.default:g}" if self.type is float else str(self.default)
+        return f"{self.default:.15g}" if self.type is float else str(self.default)
 
 
 def flag_of(name: str) -> str:

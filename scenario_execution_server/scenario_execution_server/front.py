@@ -113,7 +113,11 @@ class Front:
     def _signalled(self) -> None:
         count = raised(self._signals_fd)
         is_hurried = self._hosting.is_stopping or count > 1
-        self._log.info("stopping hurried=%s sessions=%d", is_hurried, len(self._hosting.sessions))
+        if is_hurried:
+            what = "stopping at once, what still runs is killed"
+        else:
+            what = "stopping, the actions are asked to end; a second Ctrl-C or SIGTERM kills what still runs"
+        self._log.info("%s sessions=%d", what, len(self._hosting.sessions))
         self._hosting.stop(is_hurried=is_hurried)
 
     def _is_done(self) -> bool:

@@ -248,10 +248,12 @@ class Hosting:
         self._watch.session_ended(session, reason)
         if self._files is not None:
             self._files.session_ended()
+        hurried = ended.reason is ExitReason.KILLED and session.ending is not None and self._is_hurried
+        detail = "killed at once, as the second signal asks" if hurried else ended.detail
         self._log.info(
             "session ended session=%s reason=%s exit=%s client=%s seconds=%.1f detail=%r",
             session.name, reason, ended.reason.value, session.peer.name,
-            time.monotonic() - session.started_s, ended.detail,
+            time.monotonic() - session.started_s, detail,
         )  # fmt: skip
 
     def take(self, session: FrontSession, turn_s: float = _TURN_S) -> bool:

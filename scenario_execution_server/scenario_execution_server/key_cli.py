@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 import click
@@ -12,7 +13,7 @@ from scenario_execution_keys.commands import SERVER_COMMANDS, KeysGroup
 from scenario_execution_server.audit_commands import audit
 from scenario_execution_server.check_commands import check
 from scenario_execution_server.errors import ServerError
-from scenario_execution_server.status_commands import live_clients, status
+from scenario_execution_server.status_commands import listening, live_clients, status
 
 
 class _ServerGroup(KeysGroup):
@@ -27,6 +28,7 @@ class _ServerGroup(KeysGroup):
 
 
 @click.group(name="se-server", cls=_ServerGroup)
+@click.version_option(version("scenario-execution-server"), prog_name="se-server")
 def main() -> None:
     """Scenario execution servers: their key, the clients they admit, and how the running ones are."""
 
@@ -34,3 +36,4 @@ def main() -> None:
 for command in (*SERVER_COMMANDS, status, audit, check):
     main.add_command(command)
 enrolment.live_views.append(live_clients)
+enrolment.endpoint_views.append(listening)

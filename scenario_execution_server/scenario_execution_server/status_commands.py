@@ -63,6 +63,13 @@ def live_clients(store: KeyStore) -> Mapping[str, Mapping[str, Any]]:
     return merged
 
 
+def listening(store: KeyStore) -> list[str]:
+    """Where servers with this key store listen for enrolled clients now, as ``HOST:PORT``; HOST may be ``*``."""
+    ours = (one for one in ask_all(STATUS) if one.get("keys") == str(store.directory) and one["server_key"])
+    found = [one["endpoints"] for one in ours]
+    return [place.removeprefix("tcp://") for places in found for place in places if place.startswith("tcp://")]
+
+
 def _described(server: Mapping[str, Any]) -> str:
     audit = server["audit"]
     if audit["path"] is None:

@@ -233,11 +233,19 @@ def test_the_doctor_says_which_actions_this_key_may_run(tmp_path: Path, serve: S
     assert (log["name"], log["distribution"], log["execute_arguments"]) == ("log", "scenario_execution", ["msg"])
 
 
+def test_without_keys_the_doctor_speaks_of_none(tmp_path: Path, serve: Serve) -> None:
+    scene = Scene(tmp_path, serve)
+    port = serve("--port", "0").port
+    done = ask("doctor", f"127.0.0.1:{port}", who=scene.unpinned())
+    assert done.returncode == 0, done.stdout
+    assert "anybody who reaches it may run" in done.stdout and "this key" not in done.stdout
+
+
 def test_an_observer_may_run_nothing_and_is_told_how_that_is_changed(tmp_path: Path, serve: Serve) -> None:
     port, alice = permitted(Scene(tmp_path, serve), observe="yes")
     done = ask("doctor", f"127.0.0.1:{port}", who=alice)
     assert done.returncode == 0
-    assert "this key may run none here; ask its operator for `se-server permit`" in done.stdout
+    assert "this key may run none here; ask the server's operator for `se-server permit`" in done.stdout
     assert ask("actions", f"127.0.0.1:{port}", who=alice).stdout == ""
 
 

@@ -256,6 +256,25 @@ def test_a_line_for_several_places_is_tried_at_each(lab: Lab) -> None:
     assert done.returncode == 0 and f"on {lab.server.endpoint}" in done.stdout, done.stderr
 
 
+def test_without_an_endpoint_the_line_names_where_a_server_of_the_store_listens(lab: Lab, tmp_path: Path) -> None:
+    runtime = {"XDG_RUNTIME_DIR": str(lab.server.runtime)}
+    variables = clean_environment(SCENARIO_EXECUTION_KEYS_DIR=str(lab.owner.folder), **runtime)
+    words = [BIN / "se-server", "invite", "alice"]
+    done = subprocess.run(words, env=variables, capture_output=True, text=True)
+    assert Invitation.parse(done.stdout).endpoints == (lab.server.endpoint,), done.stderr
+    assert "as it listens now" in done.stderr
+    assert lab.type("se-remote", "join", done.stdout.strip()).returncode == 0
+    other = clean_environment(SCENARIO_EXECUTION_KEYS_DIR=str(make_owner(tmp_path / "other").folder), **runtime)
+    done = subprocess.run(words, env=other, capture_output=True, text=True)
+    assert "guessed, no server of this key store runs" in done.stderr
+
+
+@pytest.mark.parametrize("program", ["se-server", "se-remote"])
+def test_each_program_says_its_version(lab: Lab, program: str) -> None:
+    said = lab.type(program, "--version")
+    assert said.returncode == 0 and re.match(rf"{program}, version \d+\.\d+", said.stdout)
+
+
 def test_to_invite_needs_no_running_server_but_a_key_and_a_free_name(tmp_path: Path) -> None:
     owner = make_owner(tmp_path / "keys")
     variables = clean_environment(SCENARIO_EXECUTION_KEYS_DIR=str(owner.folder))

@@ -108,11 +108,14 @@ def test_a_second_sigterm_hurries_a_server_whose_actions_do_not_shut_down(serve:
         client.hello()
         client.create("probe_trouble", trace="", tag="", phase="shutdown", deed="hang", text="", side="any", ticks=1)
         server.process.send_signal(signal.SIGTERM)
-        server.wait_for_log("stopping", "hurried=False")
+        server.wait_for_log("stopping, the actions are asked to end; a second Ctrl-C or SIGTERM kills")
         client.beat()  # while it stops, it still answers
         server.process.send_signal(signal.SIGTERM)
         assert server.wait() == 0
         assert client.ended().reason == "stopped"
+    assert server.lines("stopping at once, what still runs is killed")
+    (ended,) = server.lines("session ended")
+    assert "exit=killed" in ended and "killed at once, as the second signal asks" in ended and "grace" not in ended
 
 
 def test_a_server_that_is_stopping_opens_no_session_and_says_why(
