@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from scenario_execution_keys.errors import PermissionValueError
 
@@ -66,6 +66,11 @@ class FileLimits:
         """The words that say the same."""
         given = {name: value for name in _NAMES if (value := getattr(self, name)) is not None}
         return " ".join(f"{name}={value if name == 'count' else _size(value)}" for name, value in given.items())
+
+    def raised(self, name: str, needed: int) -> FileLimits:
+        """These, but *name* so that there is room for what is *needed* twice, as a round number."""
+        digits = 10 ** (len(str(2 * needed)) - 1)
+        return replace(self, **{name: -(-2 * needed // digits) * digits})
 
     def else_as(self, other: FileLimits) -> FileLimits:
         """These, and where they say nothing, those of *other*."""

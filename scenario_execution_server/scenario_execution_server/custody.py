@@ -67,14 +67,18 @@ class Custody:
         if self._keeper is not None:
             self._keeper.allow(peer.owner, limits.stored)
         if peer.key is None:
-            mend = "start the server with other --file-limits"
+            mend, own = "start the server with --file-limits", self._defaults
+            put_mend = ""
         else:
-            mend = f"its operator may run: {self._command(f'se-server permit {peer.name}')} --files LIMIT"
+            permit = f"its operator may run: {self._command(f'se-server permit {peer.name}')}"
+            mend, own = f"{permit} --files", peer.permissions.files
+            put_mend = f"{permit} --no-observe (and --allow NAME, if it shall run that action alone)"
         return FileTerms(
             client=peer.name, session=session.name[:8], folder=str(self._storage.folder_of(peer.owner)),
             keep_s=self._keep_s, may_put=not peer.permissions.observe,
             total_bytes=limits.total, count=limits.count, rate_bytes_s=limits.rate, stored_bytes=limits.stored,
-            mend=mend, cache_limit_bytes=self._cache.limit_bytes, cache_age_s=self._cache.age_s,
+            mend=mend, own_limits=own.text, put_mend=put_mend,
+            cache_limit_bytes=self._cache.limit_bytes, cache_age_s=self._cache.age_s,
         )  # fmt: skip
 
     def session_ended(self) -> None:

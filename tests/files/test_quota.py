@@ -23,9 +23,10 @@ def test_without_limits_everything_may_be_carried_at_once() -> None:
 
 
 def test_the_file_that_would_be_too_much_is_refused_by_name_with_what_is_left_and_the_next_step() -> None:
-    quota = limited(total_bytes=2_000_000, mend="ask somebody")
+    quota = limited(total_bytes=2_000_000, mend=lambda limit, needed: f"ask for {limit}={needed}")
     quota.add("a", 1_500_000)
-    with pytest.raises(QuotaExceededError, match=r"'b' has 600.0 kB, and 500.0 kB are left of the 2.0 MB .*; ask some"):
+    left = r"'b' has 600.0 kB, and 500.0 kB are left of the 2.0 MB .*; ask for total=2100000"
+    with pytest.raises(QuotaExceededError, match=left):
         quota.add("b", 600_000)
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from scenario_execution_keys.errors import PermissionValueError
+from scenario_execution_keys.limits import FileLimits
 from scenario_execution_keys.permissions import (
     MAX_SESSIONS,
     OPTIONS,
@@ -176,3 +177,17 @@ def test_the_options_in_the_reference_are_those_of_the_code() -> None:
     section = text.partition("\n## Permissions\n")[2].partition("\n## ")[0]
     assert re.findall(r"^\| `--[^|]*\| `(\w+)` \|", section, re.MULTILINE) == list(OPTIONS)
     assert f"1 to {MAX_SESSIONS}" in section
+
+
+@pytest.mark.parametrize(
+    ("name", "needed", "words"),
+    [
+        ("stored", 1_200_000, "total=5k stored=3M"), ("total", 2_000_000, "total=4M"), ("count", 1, "total=5k count=2"),
+        ("stored", 0, "total=5k stored=0"), ("count", 5001, "total=5k count=20000"),
+    ],
+)  # fmt: skip
+def test_a_limit_that_is_too_low_is_raised_to_a_round_number_and_the_others_stay(
+    name: str, needed: int, words: str
+) -> None:
+    raised = FileLimits.parse(["total=5k"]).raised(name, needed)
+    assert raised.text == words and FileLimits.parse(words.split()) == raised

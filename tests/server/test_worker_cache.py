@@ -20,7 +20,8 @@ def terms(
 ) -> messages.FileTerms:
     return messages.FileTerms(
         client="a", session="s", folder="", keep_s=60.0, may_put=True, total_bytes=None, count=None,
-        rate_bytes_s=None, stored_bytes=stored_bytes, mend="", cache_limit_bytes=limit_bytes, cache_age_s=age_s,
+        rate_bytes_s=None, stored_bytes=stored_bytes, mend="", own_limits="", put_mend="",
+            cache_limit_bytes=limit_bytes, cache_age_s=age_s,
     )  # fmt: skip
 
 

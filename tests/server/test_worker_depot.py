@@ -26,7 +26,8 @@ class Store:
         self.there.mkdir(exist_ok=True)
         terms = messages.FileTerms(
             client="a", session="s", folder=str(self.base), keep_s=60.0, may_put=True, total_bytes=None, count=None,
-            rate_bytes_s=None, stored_bytes=stored_bytes, mend="ask", cache_limit_bytes=0, cache_age_s=0.0,
+            rate_bytes_s=None, stored_bytes=stored_bytes, mend="ask for", own_limits="count=7 stored=1k",
+            put_mend="", cache_limit_bytes=0, cache_age_s=0.0,
         )  # fmt: skip
         self.said: list[Any] = []
         outlet = Outlet(self.said.extend, lambda _condition: None)
@@ -113,6 +114,7 @@ def test_results_that_are_kept_count_and_the_refusal_says_how_to_make_room(tmp_p
     store.put(os.urandom(30_000))
     (problem,) = store.depot.close()
     assert "'x' has 30.0 kB, and 15.9 kB are left of the 100.0 kB" in problem and "se-remote rm" in problem
+    assert problem.endswith(", or ask for 'count=7 stored=300k'")  # all that the key says, and twice what is needed
     assert store.holds() == {}
 
 

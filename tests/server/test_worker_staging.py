@@ -41,7 +41,8 @@ class Stage:
         contents = Contents(tmp_path / session / "contents")
         terms = messages.FileTerms(
             client="a", session="s", folder="", keep_s=60.0, may_put=True, total_bytes=None, count=None,
-            rate_bytes_s=None, stored_bytes=None, mend="", cache_limit_bytes=1 << 30, cache_age_s=1e9,
+            rate_bytes_s=None, stored_bytes=None, mend="", own_limits="", put_mend="",
+            cache_limit_bytes=1 << 30, cache_age_s=1e9,
         )  # fmt: skip
         self.cache = Cache(tmp_path / "clients", owner, terms)
         contents.use(self.cache)

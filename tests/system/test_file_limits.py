@@ -29,7 +29,7 @@ def test_results_beyond_the_total_stay_on_the_server_and_the_error_says_what_to_
     assert outcome.code == 0, outcome.output
     assert tree(here(tmp_path)) == ["small"]
     (line,) = [line for line in outcome.said if line.startswith("ERROR")]
-    for words in ("'large' has 2.0 MB", "of the 1.0 MB", "se-server permit owner", "--files LIMIT"):
+    for words in ("'large' has 2.0 MB", "of the 1.0 MB", "se-server permit owner", "--files total=5M"):
         assert words in line
     server.wait_for_log("results are not home and are kept")
     assert (server.kept()[0] / "output-1" / "large").stat().st_size == 2000000

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import signal
 import stat
 import subprocess
@@ -148,7 +149,10 @@ def test_a_client_that_may_only_look_puts_and_removes_nothing(serve: Serve, owne
     try:
         server.wait_for_log("enrolled=observer")
         (tmp_path / "x").write_text("x")
-        assert "may only look" in typed(observer, "put", server.endpoint, tmp_path / "x", code=REFUSED)
+        sentence = typed(observer, "put", server.endpoint, tmp_path / "x", code=REFUSED)
+        assert "may only look" in sentence and "--files" not in sentence
+        permit = f"se-server permit observer --keys-dir {owner.folder} --no-observe"
+        assert f"its operator may run: {permit} (and --allow NAME" in sentence
         assert "may only look" in typed(observer, "rm", server.endpoint, "files/x", code=REFUSED)
         assert listed(observer, server) == []
     finally:
@@ -165,6 +169,14 @@ def test_more_than_may_be_stored_is_refused_with_the_next_step_and_what_was_ther
     sentence = typed(owner, "put", server.endpoint, tmp_path / "more", code=REFUSED)
     assert "'more' has 600.0 kB, and 400.0 kB are left of the 1.0 MB" in sentence and "se-remote rm" in sentence
     assert listed(owner, server) == ["files/small"]
+    command = sentence.rpartition("its operator may run: ")[2]
+    assert command.startswith("se-server permit owner ") and command.endswith(" --files stored=3M\n")
+    try:
+        subprocess.run(shlex.split(command), executable=BIN / "se-server", env=clean_environment(), check=True)
+        server.wait_for_log("permitted=owner")
+        typed(owner, "put", server.endpoint, tmp_path / "more")
+    finally:
+        KeyStore(owner.folder).permit("owner", {"files": None})
 
 
 def test_what_is_put_counts_as_what_a_session_carries(serve: Serve, owner: Identity, tmp_path: Path) -> None:

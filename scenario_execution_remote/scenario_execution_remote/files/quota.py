@@ -42,7 +42,7 @@ class Quota:
         self._total_bytes: int | None = None
         self._count: int | None = None
         self._rate_bytes_s: int | None = None
-        self._mend = ""
+        self._mend: Callable[[str, int], str] | None = None
         self._used_bytes = 0
         self._used_count = 0
         self._meter: Meter = OwnMeter()
@@ -53,7 +53,7 @@ class Quota:
         total_bytes: int | None = None,
         count: int | None = None,
         rate_bytes_s: int | None = None,
-        mend: str = "",
+        mend: Callable[[str, int], str] | None = None,
         meter: Meter | None = None,
     ) -> None:
         """From now on, these count, for what was carried before as well.
@@ -62,7 +62,7 @@ class Quota:
             total_bytes: Of all files; None for any number.
             count: Of files; None for any number.
             rate_bytes_s: How fast; None for as fast as it goes.
-            mend: What to do about it, as the end of a sentence.
+            mend: Says as the end of a sentence what to do about a limit, ``total`` or ``count``, if so much is needed.
             meter: Of all who share the rate; None if nobody else does.
         """
         self._total_bytes = total_bytes
@@ -79,7 +79,8 @@ class Quota:
         """
         if self._count is not None and self._used_count >= self._count:
             raise QuotaExceededError(
-                f"{ascii(name)} is one more than the {self._count} files that this session may carry{self._ending}"
+                f"{ascii(name)} is one more than the {self._count} files that this session may carry"
+                f"{self._ending('count', self._used_count + 1)}"
             )
         self._check_total(name, size_bytes)
         self._used_bytes += max(0, size_bytes)  # a peer may have said anything
@@ -112,9 +113,8 @@ class Quota:
             left = amount(self._total_bytes - self._used_bytes)
             raise QuotaExceededError(
                 f"{ascii(name)} has {amount(size_bytes)}, and {left} are left of the {amount(self._total_bytes)} that "
-                f"this session may carry{self._ending}"
+                f"this session may carry{self._ending('total', self._used_bytes + size_bytes)}"
             )
 
-    @property
-    def _ending(self) -> str:
-        return f"; {self._mend}" if self._mend else ""
+    def _ending(self, limit: str, needed: int) -> str:
+        return f"; {self._mend(limit, needed)}" if self._mend is not None else ""

@@ -425,7 +425,9 @@ class FileTerms:
         count: How many files, likewise.
         rate_bytes_s: How fast, all sessions of the client together.
         stored_bytes: What may lie in the folder.
-        mend: What to do if that is not enough, as the end of a sentence.
+        mend: What to do if that is not enough, as the end of a sentence that goes on with all limits.
+        own_limits: Those that go on to count then, as words of a key file.
+        put_mend: What to do if the client may not put files there, as the end of a sentence.
         cache_limit_bytes: How much of what clients have sent is kept for their next sessions, of all together.
         cache_age_s: How long what is not used is kept.
     """
@@ -440,6 +442,8 @@ class FileTerms:
     rate_bytes_s: int | None
     stored_bytes: int | None
     mend: str
+    own_limits: str
+    put_mend: str
     cache_limit_bytes: int
     cache_age_s: float
 

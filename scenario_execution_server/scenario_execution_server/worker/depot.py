@@ -27,6 +27,7 @@ from scenario_execution_remote.files.quota import Quota, QuotaExceededError
 from scenario_execution_remote.files.receiving import BrokenTransferError, Receiver
 from scenario_execution_remote.files.sending import cost_of, is_end
 from scenario_execution_remote.protocol import messages
+from scenario_execution_server.worker.allowance import mend_of
 from scenario_execution_server.worker.folder import remove_folder
 from scenario_execution_server.worker.keeping import ABOUT, ended_s, hold, make_private, read_about
 from scenario_execution_server.worker.room import words_for_disk_error
@@ -216,7 +217,7 @@ class Depot:
 
     def _check_may_put(self) -> None:
         if not self._terms.may_put:
-            raise DepotError(f"the client {self._terms.client} may only look; {self._terms.mend}")
+            raise DepotError(f"the client {self._terms.client} may only look; {self._terms.put_mend}")
 
     def _make_room(self, piece: messages.Artifact) -> None:
         self._taken_bytes = 0  # of the one before, which is there
@@ -227,9 +228,10 @@ class Depot:
         above, own = self._more_bytes(piece)
         if above + own > max(0, self._left_bytes):
             left, limit = amount(max(0, self._left_bytes)), amount(self._terms.stored_bytes or 0)
+            mend = mend_of(self._terms, "stored", (self._terms.stored_bytes or 0) - self._left_bytes + above + own)
             raise DepotError(
                 f"{ascii(piece.name)} has {amount(piece.size_bytes)}, and {left} are left of the {limit} that may lie "
-                f"here for this client; remove something with `se-remote rm`, or {self._terms.mend}"
+                f"here for this client; remove something with `se-remote rm`, or {mend}"
             )
         self._taken_bytes = own
         self._left_bytes -= above + own

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from py_trees.common import Status
 from scenario_execution_remote.files.quota import Quota
 from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker import keeping
+from scenario_execution_server.worker.allowance import mend_of
 from scenario_execution_server.worker.backlog import Backlog
 from scenario_execution_server.worker.cache import Cache
 from scenario_execution_server.worker.contents import Contents
@@ -122,8 +124,8 @@ class Files:
             self._meter = SharedMeter(folder)
         self._depot = Depot(terms, self._courier.outlet, self._conversation.say, self._quota, self._pause)
         self._quota.limit(
-            total_bytes=terms.total_bytes, count=terms.count, rate_bytes_s=terms.rate_bytes_s, mend=terms.mend,
-            meter=self._meter,
+            total_bytes=terms.total_bytes, count=terms.count, rate_bytes_s=terms.rate_bytes_s,
+            mend=functools.partial(mend_of, terms), meter=self._meter,
         )  # fmt: skip
         self._contents.use(Cache(folder.parent, folder.name, terms))
 
