@@ -28,7 +28,7 @@ class Changes:
         self._ledger = ledger
         self._owner = owner
         self._known: dict[int, dict[str, Look]] = {}  # of each folder: what the server was told, or need not know
-        self._brought_count: dict[int, int] = {}  # of what the server has brought, how much is known in each folder
+        self._moved_count: dict[int, int] = {}  # of what the server put here and took away, how much was seen
 
     def begin(self, mount: int, entries: Iterable[tuple[str, Look]]) -> None:
         """From now on, changes in this folder count."""
@@ -56,7 +56,7 @@ class Changes:
         """
         known, seen = self._known[mount], set()
         changed, gone = [], []
-        known.update(self._brought(mount, f"{folder.path}/"))
+        self._see_what_was_moved(mount, f"{folder.path}/")
         for name, look in entries:
             seen.add(name)
             before = known.get(name)
@@ -90,11 +90,16 @@ class Changes:
             if folder.look(name) == look:
                 self._ledger.share(f"{folder.path}/{name}", self._owner, None if look.is_folder else look)
 
-    def _brought(self, mount: int, above: str) -> list[tuple[str, Look]]:
-        """What the server has put into this folder since, and not taken away: whoever changes that changes its own."""
-        count, brought = self._ledger.brought(self._owner, self._brought_count.get(mount, 0))
-        self._brought_count[mount] = count
-        return [(path[len(above) :], look or _SOME_FOLDER) for path, look in brought if path.startswith(above)]
+    def _see_what_was_moved(self, mount: int, above: str) -> None:
+        """Whoever changes what the server has put into this folder changes its own, and it knows what it took away."""
+        known = self._known[mount]
+        count, there, gone = self._ledger.moved(self._owner, self._moved_count.get(mount, 0))
+        self._moved_count[mount] = count
+        for path, look in there.items():
+            if path.startswith(above):
+                known[path[len(above) :]] = look or _SOME_FOLDER
+        for path in gone:
+            known.pop(path.removeprefix(above), None)
 
     def _is_from_it(self, folder: Folder, name: str, look: Look) -> bool:
         with self._ledger.placing:  # what lies there under its name already may be about to be noted

@@ -97,13 +97,25 @@ def test_what_the_server_has_brought_and_somebody_takes_away_before_anybody_has_
     for name in ("d/x", "gone-there-too"):
         watched.comes_from(SERVER, name)
     watched.ledger.note(f"{watched.path}/d", SERVER, None)
-    watched.ledger.forget(f"{watched.path}/gone-there-too")
+    watched.ledger.take_away(f"{watched.path}/gone-there-too", SERVER)
     (watched.path / "gone-there-too").unlink()
     (watched.path / "d" / "x").unlink()
     (watched.path / "d").rmdir()
     (watched.path / "d").write_text("a file")
     assert watched.found() == (["d"], ["d/x", "d"])
     assert watched.found() == ([], [])
+
+
+def test_what_the_server_has_taken_away_itself_is_no_news_to_it(watched: Watched) -> None:
+    for name in ("of-before", "theirs"):
+        (watched.path / name).write_text("t")
+        watched.comes_from(SERVER, name)
+    assert watched.found() == ([], [])
+    for name in ("of-before", "theirs"):
+        (watched.path / name).unlink()
+        watched.ledger.take_away(f"{watched.path}/{name}", SERVER)
+    (watched.path / "of-before").write_text("of somebody here")
+    assert watched.found() == (["of-before"], [])
 
 
 def test_what_cannot_be_looked_at_has_not_gone(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:

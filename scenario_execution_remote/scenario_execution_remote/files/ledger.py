@@ -22,22 +22,29 @@ class Ledger:
         self.placing = threading.Lock()
         self._lock = threading.Lock()
         self._entries: dict[str, tuple[set[object], Look | None]] = {}
-        self._brought: dict[object, list[str]] = {}
+        self._moved: dict[object, list[str]] = {}
         self._before: dict[str, dict[str, Look]] = {}
 
     def note(self, path: str, owner: object, look: Look | None) -> None:
         """*owner* has put down *path*, which looks like this now."""
         with self._lock:
             self._entries[path] = ({owner}, look)
-            self._brought.setdefault(owner, []).append(path)
+            self._moved.setdefault(owner, []).append(path)
 
-    def brought(self, owner: object, since: int) -> tuple[int, list[tuple[str, Look | None]]]:
-        """How often *owner* has put down something, and what that is from number *since* on, if nobody else has put
-        something there and it has not gone."""
+    def take_away(self, path: str, owner: object) -> None:
+        """*owner* has taken away *path*."""
         with self._lock:
-            paths = self._brought.get(owner, [])
-            entries = [(path, self._entries.get(path, ((), None))) for path in paths[since:]]
-            return len(paths), [(path, look) for path, (owners, look) in entries if owner in owners]
+            self._entries.pop(path, None)
+            self._moved.setdefault(owner, []).append(path)
+
+    def moved(self, owner: object, since: int) -> tuple[int, dict[str, Look | None], list[str]]:
+        """How often *owner* has put down something or taken it away; and from number *since* on, what of that lies
+        there as it has put it down, and what does not lie there any more."""
+        with self._lock:
+            moved = self._moved.get(owner, [])
+            paths = dict.fromkeys(moved[since:])
+            there = {path: self._entries[path][1] for path in paths if owner in self._entries.get(path, ((), None))[0]}
+            return len(moved), there, [path for path in paths if path not in self._entries]
 
     def share(self, path: str, owner: object, look: Look | None) -> None:
         """*owner* has got *path* as it looks now, whoever has put it down."""
@@ -73,6 +80,9 @@ class SoleWriter(Ledger):
     """Where one peer alone brings files: whatever it brings overwrites what is there."""
 
     def note(self, path: str, owner: object, look: Look | None) -> None:
+        """Nobody will ask."""
+
+    def take_away(self, path: str, owner: object) -> None:
         """Nobody will ask."""
 
     def is_from(self, path: str, owner: object, look: Look | None) -> bool:

@@ -247,7 +247,7 @@ class Receiver:
                     if look.is_folder:  # somebody else has put something into it
                         return
                     raise
-            self._ledger.forget(path)
+            self._ledger.take_away(path, self._owner)
 
     # -- places ------------------------------------------------------------------------------------
 
