@@ -128,19 +128,18 @@ class Inputs:
         Args:
             everywhere: Also where much lies beside the scenario, so that looking takes longer than a tick may.
         """
-        outputs = self._mounts.copied(OUTPUT)
-        around = [self._mounts.path_of(mount, OUTPUT) for mount in outputs]
+        followed = [mount for mount in self._mounts.copied(OUTPUT) if self._changes.count(mount) is not None]
+        around = [self._mounts.path_of(mount, OUTPUT) for mount in followed]
         with suppress(_Over):
             for mount in self._mounts.copied(INPUT):
                 path, count = self._mounts.path_of(mount, INPUT), self._changes.count(mount)
                 is_seen = count is not None and (everywhere or count <= _WATCHED_COUNT)
                 if is_seen and path is not None and not any(one in (path, *path.parents) for one in around):
                     self._offer_changes(mount, INPUT)
-            for mount in outputs:
-                count = self._changes.count(mount)
-                if count is not None and (everywhere or count <= _WATCHED_COUNT):
+            for mount in followed:
+                if everywhere or (self._changes.count(mount) or 0) <= _WATCHED_COUNT:
                     self._offer_changes(mount, OUTPUT)
-                elif count is not None:
+                else:
                     why = f"in it are more than {_WATCHED_COUNT} files and folders, so that it is looked at only when a"
                     self._tell_left(mount, OUTPUT, [f"{why} scenario is set up; {_OWN}"])
 

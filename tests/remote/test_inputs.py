@@ -13,8 +13,10 @@ from scenario_execution_remote.changes import Changes
 from scenario_execution_remote.files.ledger import Ledger
 from scenario_execution_remote.files.selection import BUILT_IN
 from scenario_execution_remote.inputs import Inputs
-from scenario_execution_remote.mounts import OUTPUT, Mounts
+from scenario_execution_remote.mounts import INPUT, OUTPUT, Mounts
+from scenario_execution_remote.protocol import messages
 from tests.remote.test_mounts import Line
+from tests.support.waiting import wait_until
 
 LIMIT_BYTES = 1000
 
@@ -41,7 +43,7 @@ class Server:
 
     def __init__(self, run: Run) -> None:
         self.line, self.told = Line(), list[str]()
-        mounts = Mounts(self.line, "server", "copy", lambda _level, _text: None)
+        self.mounts = mounts = Mounts(self.line, "server", "copy", lambda _level, _text: None)
         changes = Changes(run.ledger, self)
         self.inputs = Inputs(
             self.line, "server", mounts, lambda _level, text: self.told.append(text), LIMIT_BYTES, changes
@@ -135,3 +137,17 @@ def test_a_server_that_is_first_used_later_gets_what_the_run_has_written_before(
     run.write("of-the-first-scenario")
     assert first.offered() == ["of-the-first-scenario"]
     assert run.server().offered() == ["of-the-first-scenario"]
+
+
+def test_beside_a_scenario_changes_are_seen_also_if_nothing_is_followed_in_the_directory_around_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs, "COUNT_LIMIT", 3)
+    run.write("a", "b", "scenario/params")
+    server = run.server()
+    mount = server.mounts.mount(str(run.path / "scenario"), INPUT)
+    assert mount is not None
+    server.inputs.take(messages.Awaited(mount=mount))
+    wait_until(lambda: server.line.posted)
+    run.write("scenario/params", content="changed")
+    assert server.offered() == ["params"]
