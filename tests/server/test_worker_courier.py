@@ -102,7 +102,7 @@ def test_what_the_client_could_not_put_down_does_not_make_way(sending: Sending) 
 
 
 def test_what_was_more_than_may_be_sent_does_not_make_way(sending: Sending) -> None:
-    sending.quota.limit(total_bytes=1, count=None, rate_bytes_s=None, mend="", meter=None)
+    sending.quota.limit(total_bytes=1, count=None, rate_bytes_s=None)
     sending.write("x", "more than a byte")
     sending.collect()
     sending.client.takes()
