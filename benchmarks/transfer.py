@@ -16,6 +16,7 @@ import zmq
 from benchmarks import bench
 from benchmarks.results import Aim, Cell, Result
 from scenario_execution_keys.keypair import KeyPair
+from scenario_execution_remote.cargo import find
 from scenario_execution_remote.carrying import remove, store
 from scenario_execution_remote.config import RemoteSettings
 from scenario_execution_remote.endpoint import Endpoint
@@ -138,7 +139,7 @@ class _Session:
     def close(self) -> None:
         self.link.end()
         self.link.wait_until_over(20.0)
-        self._files.close()
+        self._files.close(is_complete=True)
 
 
 def _put_s(here: bench.Place, endpoint: str, source: Path) -> float:
@@ -149,7 +150,7 @@ def _put_s(here: bench.Place, endpoint: str, source: Path) -> float:
         visit.connect()
         visit.open()
         began_s = time.perf_counter()
-        _, problems = store(visit, [source], Reporter("put", lambda _level, text: None), 10.0)
+        _, problems = store(visit, find([source])[0], Reporter("put", lambda _level, text: None), 10.0)
         took_s = time.perf_counter() - began_s
         assert not problems, problems
         remove(visit, f"files/{source.name}", 10.0)
