@@ -252,7 +252,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
             return session.waves.begin(self)
         arguments, self._arguments = self._arguments, None
         if arguments is not None:
-            session.inputs.catch_up()  # it begins, and may read what others have written here
+            session.news.catch_up()  # it begins, and may read what others have written here
         self._shown_before = self.feedback_message
         call = messages.Tick(
             call=session.link.next_number(), action=self.number, arguments=arguments, now_s=self._now_s(),

@@ -24,6 +24,8 @@ from .homecoming import LEDGER, Homecoming
 from .inputs import Inputs
 from .link import Link, Pending
 from .mounts import Mounts
+from .news import News
+from .offers import Offers
 from .processes import RemoteProcess
 from .protocol import messages, wire
 from .protocol.values import Reference
@@ -51,7 +53,9 @@ class RemoteSession:
         mounts = Mounts(self.link, endpoint.text, settings.files, self._tell)
         self.files = Homecoming(self.link, endpoint.text, mounts, self._tell)
         changes = Changes(LEDGER, self.files)
-        self.inputs = Inputs(self.link, endpoint.text, mounts, self._tell, settings.upload_limit_bytes, changes)
+        offers = Offers(self.link, endpoint.text, mounts, self._tell, settings.upload_limit_bytes, changes)
+        self.inputs = Inputs(endpoint.text, mounts, offers, changes)
+        self.news = News(mounts, offers, changes)
         self.link.hand_files_to(self._take_of_files)
         self.waves = Waves(self._send_wave)
         self.is_shut_down = False
@@ -91,7 +95,7 @@ class RemoteSession:
             directories.scenario_file, setup_kwargs.get("input_dir"), outputs=outputs, uploads=uploads
         )
         for mount in self.files.prepare(*outputs):
-            self.inputs.watch(mount)
+            self.news.watch(mount)
         self._catch_up_at_set_up(setup_kwargs)
 
     def _catch_up_at_set_up(self, setup_kwargs: dict[str, Any]) -> None:
@@ -99,7 +103,7 @@ class RemoteSession:
         registry = setup_kwargs.get("process_registry")
         if registry is not self._caught_up_for:
             self._caught_up_for = registry
-            self.inputs.catch_up(everywhere=True)
+            self.news.catch_up(everywhere=True)
 
     def close(self) -> None:
         """The link is over."""

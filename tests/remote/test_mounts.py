@@ -9,11 +9,15 @@ from typing import Any
 
 import pytest
 
+from scenario_execution_remote.changes import Changes
+from scenario_execution_remote.files.ledger import Ledger
 from scenario_execution_remote.files.receiving import Receiver
 from scenario_execution_remote.files.sending import Digest
 from scenario_execution_remote.homecoming import Homecoming
 from scenario_execution_remote.inputs import Inputs
-from scenario_execution_remote.mounts import INPUT, OUTPUT, Mounts
+from scenario_execution_remote.mounts import INPUT, OUTPUT, Mounts, Tell
+from scenario_execution_remote.news import News
+from scenario_execution_remote.offers import Offers
 from scenario_execution_remote.pending import Pending
 from scenario_execution_remote.protocol import messages, wire
 from tests.support.waiting import wait_until
@@ -42,6 +46,15 @@ class Line:
 
     def post(self, body: bytes | None) -> None:
         self.posted += wire.decode(body or b"", wire.FROM_CLIENT)
+
+
+def inputs_and_news(
+    line: Line, mounts: Mounts, tell: Tell = lambda _level, _text: None, changes: Changes | None = None
+) -> tuple[Inputs, News]:
+    """Both ways in which files of one session get to its server, up to 1000 bytes of a folder."""
+    changes = changes or Changes(Ledger(), line)
+    offers = Offers(line, "server", mounts, tell, 1000, changes)
+    return Inputs("server", mounts, offers, changes), News(mounts, offers, changes)
 
 
 def file_called(name: str, mount: int) -> list[Any]:
@@ -89,7 +102,7 @@ def test_what_lies_in_input_folders_is_offered_and_nothing_else(
     mounts = Mounts(line, "server", mode, lambda _level, _text: None)
     mounts.mount(str(tmp_path / "scenario"), INPUT)
     mounts.mount(str(tmp_path / "output"), OUTPUT)
-    files = Inputs(line, "server", mounts, lambda _level, _text: None, 1000)
+    files, _ = inputs_and_news(line, mounts)
     files.take(messages.Awaited(mount=mount))
     wait_until(lambda: any(said.is_last for said in line.posted))
     files.close()
@@ -104,7 +117,7 @@ def test_numbers_that_a_server_makes_up_are_sent_nothing_and_what_it_asks_for_tw
     line = Line()
     mounts = Mounts(line, "server", "copy", lambda _level, _text: None)
     mounts.mount(str(tmp_path), INPUT)
-    files = Inputs(line, "server", mounts, lambda _level, _text: None, 1000)
+    files, _ = inputs_and_news(line, mounts)
     for message in (
         messages.Awaited(mount=1),
         messages.Awaited(mount=1),
@@ -160,19 +173,19 @@ def test_a_disk_that_hangs_keeps_no_run_from_ending(tmp_path: Path, monkeypatch:
 def test_where_much_lies_beside_a_scenario_changes_are_seen_when_the_next_one_is_set_up(
     count: int, seen_at_once: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scenario_execution_remote.inputs._WATCHED_COUNT", 2)
+    monkeypatch.setattr("scenario_execution_remote.news._WATCHED_COUNT", 2)
     for number in range(count):
         (tmp_path / str(number)).write_text("before")
     line = Line()
     mounts = Mounts(line, "server", "copy", lambda _level, _text: None)
     mounts.mount(str(tmp_path), INPUT)
-    files = Inputs(line, "server", mounts, lambda _level, _text: None, 1000)
+    files, news = inputs_and_news(line, mounts)
     files.take(messages.Awaited(mount=1))
     wait_until(lambda: line.posted)
     line.posted.clear()
     (tmp_path / "0").write_text("behind it")
-    files.catch_up()
+    news.catch_up()
     assert [entry.name for said in line.posted for entry in said.entries] == (["0"] if seen_at_once else [])
-    files.catch_up(everywhere=True)
+    news.catch_up(everywhere=True)
     assert [entry.name for said in line.posted for entry in said.entries] == ["0"]
     files.close()

@@ -8,17 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from scenario_execution_remote import inputs
+from scenario_execution_remote import news, offers
 from scenario_execution_remote.changes import Changes
 from scenario_execution_remote.files.ledger import Ledger
 from scenario_execution_remote.files.selection import BUILT_IN
 from scenario_execution_remote.inputs import Inputs
 from scenario_execution_remote.mounts import INPUT, OUTPUT, Mounts
 from scenario_execution_remote.protocol import messages
-from tests.remote.test_mounts import Line
+from tests.remote.test_mounts import Line, inputs_and_news
 from tests.support.waiting import wait_until
-
-LIMIT_BYTES = 1000
 
 
 class Run:
@@ -45,18 +43,18 @@ class Server:
         self.line, self.told = Line(), list[str]()
         self.mounts = mounts = Mounts(self.line, "server", "copy", lambda _level, _text: None)
         changes = Changes(run.ledger, self)
-        self.inputs = Inputs(
-            self.line, "server", mounts, lambda _level, text: self.told.append(text), LIMIT_BYTES, changes
+        self.inputs, self.news = inputs_and_news(
+            self.line, mounts, lambda _level, text: self.told.append(text), changes
         )
         run.open.append(self.inputs)
         mount = mounts.mount(str(run.path), OUTPUT)
         assert mount is not None
-        self.inputs.watch(mount)
+        self.news.watch(mount)
 
     def offered(self, *, everywhere: bool = False) -> list[str]:
         """What is offered when an action begins there, or a scenario; what has gone with a minus before it."""
         self.line.posted.clear()
-        self.inputs.catch_up(everywhere=everywhere)
+        self.news.catch_up(everywhere=everywhere)
         entries = [entry for said in self.line.posted for entry in said.entries]
         return [f"-{entry.name}" if entry.kind == "gone" else entry.name for entry in entries]
 
@@ -84,7 +82,7 @@ def test_what_nobody_means_is_not_offered_and_nor_is_a_key_or_that_it_has_gone(r
 
 
 def test_where_keys_are_kept_nothing_is_offered(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "where_keys_are", lambda: [str(run.path)])
+    monkeypatch.setattr(offers, "where_keys_are", lambda: [str(run.path)])
     server = run.server()
     run.write("authorized")
     assert server.offered() == [] and "where keys are kept" in server.told[0]
@@ -111,7 +109,7 @@ def test_what_lay_there_before_the_run_counts_for_no_limit(run: Run) -> None:
 def test_a_directory_with_much_in_it_is_looked_at_when_a_scenario_is_set_up_and_that_is_said(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inputs, "_WATCHED_COUNT", 2)
+    monkeypatch.setattr(news, "_WATCHED_COUNT", 2)
     run.write("a", "b", "c")
     server = run.server()
     run.write("new")
@@ -124,7 +122,7 @@ def test_a_directory_with_much_in_it_is_looked_at_when_a_scenario_is_set_up_and_
 def test_of_a_directory_with_far_too_much_in_it_nothing_old_is_taken_for_new(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inputs, "COUNT_LIMIT", 3)
+    monkeypatch.setattr(news, "COUNT_LIMIT", 3)
     run.write("a", "b", "c")
     server = run.server()
     run.write("a")
@@ -142,7 +140,7 @@ def test_a_server_that_is_first_used_later_gets_what_the_run_has_written_before(
 def test_beside_a_scenario_changes_are_seen_also_if_nothing_is_followed_in_the_directory_around_it(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inputs, "COUNT_LIMIT", 3)
+    monkeypatch.setattr(news, "COUNT_LIMIT", 3)
     run.write("a", "b", "scenario/params")
     server = run.server()
     mount = server.mounts.mount(str(run.path / "scenario"), INPUT)
