@@ -58,7 +58,7 @@ class Worker:
         self.handle: Handle = launcher.start(self.name)
         self.channel = self.handle.channel
         self.channel.settimeout(ANSWER_S)
-        self._frames: Iterator[bytes] = iter(())
+        self._frames: Iterator[bytes | memoryview] = iter(())
         self._assembler = FrameAssembler()
 
     def tell(self, source: str) -> None:
@@ -69,7 +69,7 @@ class Worker:
         """The next answer."""
         while True:
             for frame in self._frames:
-                return json.loads(frame)
+                return json.loads(bytes(frame))
             data = self.channel.recv(65536)
             if not data:
                 raise EOFError("the worker is gone")

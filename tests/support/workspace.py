@@ -27,7 +27,8 @@ MEMBERS = tuple(PACKAGES.values())
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    return document
 
 
 PURE_ROOMS = frozenset(read_toml(ROOT / "pyproject.toml")["tool"]["scenario-execution-server"]["pure-rooms"])
