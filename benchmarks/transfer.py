@@ -20,7 +20,7 @@ from scenario_execution_remote.cargo import find
 from scenario_execution_remote.carrying import remove, store
 from scenario_execution_remote.config import RemoteSettings
 from scenario_execution_remote.endpoint import Endpoint
-from scenario_execution_remote.files.pace import CHUNK_BYTES
+from scenario_execution_remote.files.pace import BLOCK_BYTES
 from scenario_execution_remote.files.reporting import Reporter
 from scenario_execution_remote.homecoming import Homecoming
 from scenario_execution_remote.link import Link
@@ -67,7 +67,7 @@ def _source(client: KeyPair) -> Iterator[zmq.Socket[bytes]]:
         [sys.executable, "-c", _SOURCE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdin is not None and process.stdout is not None
-    process.stdin.write(f"{pair.secret.reveal_z85().encode().hex()}\n{CHUNK_BYTES}\n")
+    process.stdin.write(f"{pair.secret.reveal_z85().encode().hex()}\n{BLOCK_BYTES}\n")
     process.stdin.flush()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     socket = context.socket(zmq.DEALER)
@@ -160,7 +160,7 @@ def _put_s(here: bench.Place, endpoint: str, source: Path) -> float:
 def transfer(here: bench.Place, is_quick: bool) -> Result:
     """One large file each way, beside the same bytes in chunks of the same size through bare pyzmq over CURVE."""
     size_bytes = (32 if is_quick else 256) * 1024 * 1024
-    count = size_bytes // CHUNK_BYTES
+    count = size_bytes // BLOCK_BYTES
     bare_s, ours_s, put_s, busy_us, idle_us = [], [], [], list[float](), list[float]()
     target = here.folder / "home"
     target.mkdir()
@@ -171,7 +171,7 @@ def transfer(here: bench.Place, is_quick: bool) -> Result:
     with bench.server(here) as (endpoint, _), _source(here.store.client_pair()) as source:
         session = _Session(here, endpoint, target)
         _bare_s(source, 16)
-        session.bring_home_s(CHUNK_BYTES, [])
+        session.bring_home_s(BLOCK_BYTES, [])
         for _ in range(ROUNDS):
             for _ in range(100):
                 idle_us.append(session.tick_us())
@@ -191,7 +191,7 @@ def transfer(here: bench.Place, is_quick: bool) -> Result:
     ]
     late_ms = bench.quantile(busy_us, 0.99) / 1000
     return Result(
-        "transfer", f"{size_bytes // 2**20} MiB in chunks of {CHUNK_BYTES // 1024} KiB over loopback CURVE",
+        "transfer", f"{size_bytes // 2**20} MiB in chunks of {BLOCK_BYTES // 1024} KiB over loopback CURVE",
         ["", "MiB/s", "times", "tick, median us", "tick, p99 us"], rows,
         aims=[
             Aim("a result on its way home", "half of bare pyzmq at least", f"{ratio:.2f}", ratio >= 0.5),

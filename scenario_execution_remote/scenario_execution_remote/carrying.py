@@ -203,7 +203,7 @@ def store(visit: Visit, cargo: Iterable[Cargo], reporter: Reporter, within_s: fl
 
 def _send(visit: Visit, pieces: list[Piece], names: dict[int, str], reporter: Reporter) -> None:
     called = [replace(one, name=names[one.number]) if isinstance(one, messages.Artifact) else one for one in pieces]
-    visit.post(wire.encode_all(called))
+    visit.post(wire.encode_pieces(called))
     reporter.advance(sum(len(piece.data) for piece in pieces if isinstance(piece, messages.Chunk)))
 
 

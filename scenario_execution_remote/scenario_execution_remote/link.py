@@ -31,7 +31,7 @@ from .pending import Pending
 from .pins import Remark
 from .protocol import messages, wire
 from .protocol.client import ClientSession, Delivered, Event, Noticed, Opened, Over
-from .protocol.frames import SESSION_ID_BYTES
+from .protocol.frames import SESSION_ID_BYTES, Body
 from .security import Security
 from .transport import Connection, LinkChange, connect
 
@@ -71,7 +71,7 @@ class Link:
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._pending: dict[int, Pending] = {}
-        self._outbox: deque[bytes | None] = deque()  # None: end the session
+        self._outbox: deque[Body | None] = deque()  # None: end the session
         self._files: Callable[[Any], None] | None = None
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
@@ -165,7 +165,7 @@ class Link:
         self._speak()
         return made[-1]
 
-    def post(self, body: bytes | None) -> None:
+    def post(self, body: Body | None) -> None:
         """Send a body without waiting for an answer; None asks for the end of the session. From any thread."""
         with self._lock:
             self._outbox.append(body)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from .files.names import OWN_PREFIX
 from .pending import Pending
 from .protocol import messages
+from .protocol.frames import Body
 
 INPUT, OUTPUT = "input", "output"
 Tell = Callable[[str, str], None]
@@ -24,7 +25,7 @@ class Line(Protocol):
 
     def call(self, *calls: Any) -> Pending: ...
     def next_number(self) -> int: ...
-    def post(self, body: bytes | None) -> None: ...
+    def post(self, body: Body | None) -> None: ...
     @property
     def is_over(self) -> bool: ...
 

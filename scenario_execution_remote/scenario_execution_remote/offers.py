@@ -18,7 +18,7 @@ from .changes import Changes
 from .files.folder import Folder, Look
 from .files.names import NameRefusedError
 from .files.outlet import Outlet
-from .files.pace import CHUNK_BYTES, COST_OF_ONE_BYTES
+from .files.pace import BLOCK_BYTES, COST_OF_ONE_BYTES
 from .files.reporting import Reporter
 from .files.selection import Selection
 from .files.sending import DIGEST_BYTES, Piece, entry_of
@@ -164,7 +164,7 @@ class Offers:
         batch: list[messages.Entry] = []
         for entry in entries:
             batch.append(entry)
-            if len(batch) * COST_OF_ONE_BYTES >= CHUNK_BYTES:
+            if len(batch) * COST_OF_ONE_BYTES >= BLOCK_BYTES:
                 self._post(messages.Offer(offer=offer, mount=mount, entries=batch, is_last=False))
                 batch = []
         self._post(messages.Offer(offer=offer, mount=mount, entries=batch, is_last=True))
@@ -223,7 +223,7 @@ class Offers:
 
     def _send(self, pieces: list[Piece]) -> None:
         self._go_on()
-        self._link.post(wire.encode_all(pieces))
+        self._link.post(wire.encode_pieces(pieces))
         self._reporter.advance(sum(len(piece.data) for piece in pieces if isinstance(piece, messages.Chunk)))
 
     def _wait_for(self, condition: Any) -> None:

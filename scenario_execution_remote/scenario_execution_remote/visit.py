@@ -18,7 +18,7 @@ from .errors import RemoteError, SessionLostError
 from .pins import Remark
 from .protocol import messages, wire
 from .protocol.client import ClientSession, Delivered, Noticed, Opened, Over
-from .protocol.frames import SESSION_ID_BYTES
+from .protocol.frames import SESSION_ID_BYTES, Body
 from .security import Security
 from .transport import connect
 
@@ -117,7 +117,7 @@ class Visit:
         self.wait_for(lambda: number in self._answers, stalled_s)
         return self._answers.pop(number)
 
-    def post(self, body: bytes) -> None:
+    def post(self, body: Body) -> None:
         """Send a body that is not answered; it leaves with the next waiting."""
         self._machine.send(body)
 

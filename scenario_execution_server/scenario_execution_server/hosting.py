@@ -28,7 +28,7 @@ from scenario_execution_server.legacy import LegacyDialect
 from scenario_execution_server.sessions import Parts, Session, SessionKey, SessionTable
 from scenario_execution_server.watch import Watch
 from scenario_execution_server.worker.channel import ChannelError, FrontChannel
-from scenario_execution_server.worker.origin import Origin, marked
+from scenario_execution_server.worker.origin import Origin
 
 _READ, _WRITE = select.EPOLLIN, select.EPOLLOUT
 _NOBLOCK = int(zmq.NOBLOCK)  # plain numbers: an enum's arithmetic costs more than the call
@@ -303,7 +303,7 @@ class Hosting:
 
     def tell(self, session: FrontSession, origin: Origin, body: bytes | memoryview) -> None:
         try:
-            session.worker.channel.send(marked(origin, body))
+            session.worker.channel.send(origin.value, body)
         except ChannelError as error:
             self._log.error("worker does not listen session=%s why=%r", session.name, str(error))
             session.ending = session.ending or ("limit", f"The worker was sent more than it took: {error}.")

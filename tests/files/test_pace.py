@@ -8,7 +8,7 @@ from collections import deque
 import pytest
 
 from scenario_execution_remote.files.pace import (
-    CHUNK_BYTES,
+    BLOCK_BYTES,
     MESSAGES_IN_WINDOW,
     QUEUEING_LIMIT_S,
     WINDOW_LIMIT_BYTES,
@@ -20,9 +20,9 @@ from scenario_execution_remote.protocol.stream import WINDOW_BYTES
 def transfer(pace: Pace, delays_s: list[float]) -> None:
     now_s = 0.0
     for delay_s in delays_s:
-        pace.sent(CHUNK_BYTES, now_s)
+        pace.sent(BLOCK_BYTES, now_s)
         now_s += delay_s
-        pace.taken(CHUNK_BYTES, now_s)
+        pace.taken(BLOCK_BYTES, now_s)
 
 
 def test_there_is_always_room_for_an_answer_beside_a_file() -> None:
@@ -38,28 +38,28 @@ def test_several_messages_are_on_their_way_unless_the_window_is_a_single_chunk()
     assert pace.message_bytes == WINDOW_LIMIT_BYTES // MESSAGES_IN_WINDOW
     now_s = 10.0
     for _ in range(50):  # all that is sent queues
-        pace.sent(CHUNK_BYTES, now_s)
-        pace.sent(CHUNK_BYTES, now_s)
+        pace.sent(BLOCK_BYTES, now_s)
+        pace.sent(BLOCK_BYTES, now_s)
         now_s += 1.0
-        pace.taken(2 * CHUNK_BYTES, now_s)
-    assert (pace.window_bytes, pace.message_bytes) == (CHUNK_BYTES, CHUNK_BYTES)
+        pace.taken(2 * BLOCK_BYTES, now_s)
+    assert (pace.window_bytes, pace.message_bytes) == (BLOCK_BYTES, BLOCK_BYTES)
 
 
 def test_no_more_than_a_window_is_on_its_way() -> None:
     pace = Pace()
     count = 0
     while pace.may_send():
-        pace.sent(CHUNK_BYTES, 0.0)
+        pace.sent(BLOCK_BYTES, 0.0)
         count += 1
-    assert count * CHUNK_BYTES == pace.window_bytes
-    pace.taken(CHUNK_BYTES, 0.1)
+    assert count * BLOCK_BYTES == pace.window_bytes
+    pace.taken(BLOCK_BYTES, 0.1)
     assert pace.may_send()
 
 
 def test_something_may_be_sent_however_large_it_is_if_nothing_is_on_its_way() -> None:
     pace = Pace()
     assert pace.may_send()
-    pace.sent(100 * CHUNK_BYTES, 0.0)
+    pace.sent(100 * BLOCK_BYTES, 0.0)
     assert not pace.may_send()
 
 
@@ -75,12 +75,12 @@ def test_the_window_shrinks_when_what_is_sent_queues() -> None:
     now_s, waiting = 10.0, deque[float]()
     for _ in range(50):  # the link has become slow: what waits, waits for all before it
         while pace.may_send():
-            pace.sent(CHUNK_BYTES, now_s)
+            pace.sent(BLOCK_BYTES, now_s)
             waiting.append(now_s)
         now_s += 0.011 + QUEUEING_LIMIT_S
         waiting.popleft()
-        pace.taken(CHUNK_BYTES, now_s)
-    assert pace.window_bytes <= 3 * CHUNK_BYTES
+        pace.taken(BLOCK_BYTES, now_s)
+    assert pace.window_bytes <= 3 * BLOCK_BYTES
 
 
 def test_a_side_that_has_become_slow_to_answer_is_not_taken_for_a_queue() -> None:
@@ -90,10 +90,10 @@ def test_a_side_that_has_become_slow_to_answer_is_not_taken_for_a_queue() -> Non
     for _ in range(50):  # it gets round every 60 ms, and then deals with everything
         count = 0
         while pace.may_send():
-            pace.sent(CHUNK_BYTES, now_s)
+            pace.sent(BLOCK_BYTES, now_s)
             count += 1
         now_s += 0.06
-        pace.taken(count * CHUNK_BYTES, now_s)
+        pace.taken(count * BLOCK_BYTES, now_s)
     assert pace.window_bytes == WINDOW_LIMIT_BYTES
 
 
@@ -103,19 +103,19 @@ def test_a_link_that_is_slow_never_gets_more_than_three_chunks() -> None:
     largest = 0
     for number in range(500):  # 1 MB/s, and 10 ms more for the way
         while pace.may_send():
-            pace.sent(CHUNK_BYTES, now_s)
+            pace.sent(BLOCK_BYTES, now_s)
             on_the_way += 1
-        now_s += CHUNK_BYTES / 1e6 + (0.01 if on_the_way == 1 else 0.0)
-        pace.taken(CHUNK_BYTES, now_s)
+        now_s += BLOCK_BYTES / 1e6 + (0.01 if on_the_way == 1 else 0.0)
+        pace.taken(BLOCK_BYTES, now_s)
         on_the_way -= 1
         if number > 50:
             largest = max(largest, pace.window_bytes)
-    assert largest <= 3 * CHUNK_BYTES
+    assert largest <= 3 * BLOCK_BYTES
 
 
-@pytest.mark.parametrize("cost", [-1, CHUNK_BYTES + 1])
+@pytest.mark.parametrize("cost", [-1, BLOCK_BYTES + 1])
 def test_nobody_takes_what_was_not_sent(cost: int) -> None:
     pace = Pace()
-    pace.sent(CHUNK_BYTES, 0.0)
+    pace.sent(BLOCK_BYTES, 0.0)
     with pytest.raises(ValueError):
         pace.taken(cost, 1.0)

@@ -12,7 +12,9 @@ from scenario_execution_remote.protocol.frames import (
     FrameError,
     FrameVersionError,
     Kind,
+    Scattered,
     decode_frame,
+    encode_frame,
 )
 
 SESSION = bytes(range(1, 17))
@@ -103,6 +105,11 @@ def test_a_beat_tells_any_number(seq: int) -> None:
 def test_a_hello_cannot_confirm_anything() -> None:
     with pytest.raises(FrameError, match="HELLO"):
         decode_frame(Frame(kind=Kind.HELLO, session=SESSION, ack=1).encode())
+
+
+def test_a_body_in_parts_is_joined_behind_the_header() -> None:
+    scattered = Scattered((b"bo", memoryview(b"dy")))
+    assert encode_frame(Kind.DATA, SESSION, 1, 2, scattered) == encode_frame(Kind.DATA, SESSION, 1, 2, b"body")
 
 
 def test_the_body_is_looked_at_and_not_copied() -> None:

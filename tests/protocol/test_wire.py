@@ -333,6 +333,8 @@ def sample(hint: Any) -> Any:
         return [sample(inner) for inner in typing.get_type_hints(hint).values()]
     if hint is Any or type(None) in typing.get_args(hint):
         return None
+    if hint == bytes | memoryview:
+        return b""
     plain: type = typing.get_origin(hint) or hint
     return plain()
 
@@ -354,6 +356,8 @@ def fits(value: Any, hint: Any) -> bool:
         )
     if is_dataclass(hint):
         return False
+    if hint == bytes | memoryview:
+        return type(value) is bytes
     return type(value) is hint or hint is float and type(value) is int
 
 

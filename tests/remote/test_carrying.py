@@ -9,7 +9,7 @@ from typing import Any
 
 from scenario_execution_remote.carrying import fetch
 from scenario_execution_remote.files.folder import Folder
-from scenario_execution_remote.files.pace import CHUNK_BYTES
+from scenario_execution_remote.files.pace import BLOCK_BYTES
 from scenario_execution_remote.files.reporting import Reporter
 from scenario_execution_remote.files.sending import cost_of, pieces
 from scenario_execution_remote.protocol import messages, wire
@@ -23,7 +23,7 @@ class _SlowVisit:
         self._folder, self._name = folder, name
         self._taken = 0
 
-    def post(self, body: bytes) -> None:
+    def post(self, body: Any) -> None:
         taken: messages.Taken = wire.decode_one(body, messages.Taken)
         self._taken += taken.cost
 
@@ -31,7 +31,7 @@ class _SlowVisit:
         folder, sent = Folder(self._folder), 0
         take(messages.Collected(number=2, size_bytes=1))  # so that this is not the last one
         for piece in pieces(folder, 1, 0, self._name):
-            assert sent - self._taken < CHUNK_BYTES, "nothing more may be sent, and nobody says that anything was taken"
+            assert sent - self._taken < BLOCK_BYTES, "nothing more may be sent, and nobody says that anything was taken"
             take(piece)
             sent += cost_of(piece)
         folder.close()
@@ -43,7 +43,7 @@ class _SlowVisit:
 def test_a_file_arrives_from_a_server_that_sends_one_chunk_at_a_time(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "here").mkdir()
-    content = os.urandom(5 * CHUNK_BYTES)
+    content = os.urandom(5 * BLOCK_BYTES)
     (tmp_path / "there" / "big").write_bytes(content)
     visit: Any = _SlowVisit(tmp_path / "there", "big")
     assert fetch(visit, "big", tmp_path / "here", Reporter("fetched", print)).problems == ()

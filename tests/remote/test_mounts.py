@@ -20,6 +20,7 @@ from scenario_execution_remote.news import News
 from scenario_execution_remote.offers import Offers
 from scenario_execution_remote.pending import Pending
 from scenario_execution_remote.protocol import messages, wire
+from scenario_execution_remote.protocol.frames import Body, Scattered
 from tests.support.waiting import wait_until
 
 
@@ -44,8 +45,9 @@ class Line:
         )  # fmt: skip
         return pending
 
-    def post(self, body: bytes | None) -> None:
-        self.posted += wire.decode(body or b"", wire.FROM_CLIENT)
+    def post(self, body: Body | None) -> None:
+        joined = b"".join(body.parts) if isinstance(body, Scattered) else body or b""
+        self.posted += wire.decode(joined, wire.FROM_CLIENT)
 
 
 def inputs_and_news(

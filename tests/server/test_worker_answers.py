@@ -24,8 +24,8 @@ class Channel:
     def __init__(self) -> None:
         self.sent: list[Any] = []
 
-    def send(self, payload: bytes) -> None:
-        self.sent += wire.decode(payload, wire.FROM_WORKER)
+    def send(self, *payload: bytes | memoryview) -> None:
+        self.sent += wire.decode(b"".join(payload), wire.FROM_WORKER)
 
     def receive(self) -> bytes | None:
         return None

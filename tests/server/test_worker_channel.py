@@ -68,6 +68,16 @@ def test_messages_arrive_in_both_directions(pair: Pair) -> None:
     assert front.on_readable() == [b"to the front", b"again"]
 
 
+@pytest.mark.parametrize("size_bytes", [3, 100_000])
+def test_what_is_sent_in_parts_is_one_frame(pair: Pair, size_bytes: int) -> None:
+    front, worker = pair
+    parts = (b"F", memoryview(bytes(size_bytes)), b"end")
+    front.send(*parts)
+    assert worker.receive() == b"".join(parts)
+    worker.send(*parts)
+    assert front.on_readable() == [b"".join(parts)]
+
+
 def test_the_front_does_not_block_on_a_worker_that_does_not_read(pair: Pair) -> None:
     front, worker = pair
     payload = bytes(900_000)  # more than a socket buffer holds

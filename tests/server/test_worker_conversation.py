@@ -13,7 +13,7 @@ from scenario_execution_remote.protocol.messages import Question
 from scenario_execution_remote.protocol.values import Handle
 from scenario_execution_server.worker.channel import ChannelBrokenError
 from scenario_execution_server.worker.conversation import Conversation, ConversationOver
-from scenario_execution_server.worker.origin import Origin, marked
+from scenario_execution_server.worker.origin import Origin
 
 LIMIT_S = 10.0  # far more than any of this takes; a test that waits so long has failed
 
@@ -29,10 +29,10 @@ class Channel:
         self.readers = 0
         self.is_being_read = threading.Event()
 
-    def send(self, payload: bytes) -> None:
+    def send(self, *payload: bytes | memoryview) -> None:
         if self.is_broken:
             raise ChannelBrokenError("gone")
-        self._outgoing.put(payload)
+        self._outgoing.put(b"".join(payload))
 
     def wait(self, timeout_s: float) -> bool:
         if not self._peeked:
@@ -54,7 +54,7 @@ class Channel:
     # -- for the test ------------------------------------------------------------------------------
 
     def client_says(self, *several: Any) -> None:
-        self._incoming.put(marked(Origin.CLIENT, wire.encode_all(several)))
+        self._incoming.put(Origin.CLIENT.value + wire.encode_all(several))
 
     def raw(self, payload: bytes | None) -> None:
         self._incoming.put(payload)
@@ -257,11 +257,11 @@ def test_a_log_line_that_nobody_can_hear_any_more_does_not_hurt_the_action(
     [
         b"",
         b"\xc1",
-        marked(Origin.CLIENT, b"\xc1"),
-        marked(Origin.CLIENT, wire.encode(tick(1))[:-1]),
-        marked(Origin.CLIENT, wire.encode(messages.EndSession(reason="I am the front"))),
-        marked(Origin.CLIENT, wire.encode(messages.Log(level="info", text="I am the worker"))),
-        marked(Origin.FRONT, wire.encode(tick(1))),
+        Origin.CLIENT.value + b"\xc1",
+        Origin.CLIENT.value + wire.encode(tick(1))[:-1],
+        Origin.CLIENT.value + wire.encode(messages.EndSession(reason="I am the front")),
+        Origin.CLIENT.value + wire.encode(messages.Log(level="info", text="I am the worker")),
+        Origin.FRONT.value + wire.encode(tick(1)),
     ],
     ids=bytes.hex,
 )

@@ -33,7 +33,7 @@ class Client:
     def say(self, message: Any) -> None:
         self.said.append(message)
 
-    def say_all(self, pieces: list[Piece]) -> None:
+    def say_pieces(self, pieces: list[Piece]) -> None:
         self.sent += pieces
 
     def wait_for(self, condition: Callable[[], bool], _timeout_s: float | None = None) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_server.worker.conversation import Conversation
-from scenario_execution_server.worker.origin import Origin, marked, taken_apart
+from scenario_execution_server.worker.origin import Origin, taken_apart
 from scenario_execution_server.worker.permission import NOTHING, NotPermittedError, check_permitted
 
 PERMIT = messages.Permit(client="alice", actions=["*"], mend="")
@@ -24,8 +24,8 @@ class Script:
         self.payloads = list(payloads)
         self.said: list[Any] = []
 
-    def send(self, payload: bytes) -> None:
-        self.said += wire.decode(payload, wire.FROM_WORKER)
+    def send(self, *payload: bytes | memoryview) -> None:
+        self.said += wire.decode(b"".join(payload), wire.FROM_WORKER)
 
     def receive(self) -> bytes | None:
         return self.payloads.pop(0) if self.payloads else None
@@ -36,8 +36,8 @@ class Script:
 
 @pytest.mark.parametrize("message", [PERMIT, END], ids=["permit", "end"])
 def test_what_the_front_alone_may_say_is_not_understood_from_a_client(message: Any) -> None:
-    forged = marked(Origin.CLIENT, wire.encode(message))
-    channel = Script(forged, marked(Origin.CLIENT, wire.encode(CALL)))
+    forged = Origin.CLIENT.value + wire.encode(message)
+    channel = Script(forged, Origin.CLIENT.value + wire.encode(CALL))
     assert Conversation(channel).next_call() == CALL
     (complaint,) = channel.said
     assert "does not belong here" in complaint.text
@@ -45,11 +45,11 @@ def test_what_the_front_alone_may_say_is_not_understood_from_a_client(message: A
 
 @pytest.mark.parametrize("message", [PERMIT, END], ids=["permit", "end"])
 def test_the_front_is_understood(message: Any) -> None:
-    assert Conversation(Script(marked(Origin.FRONT, wire.encode(message)))).next_call() == message
+    assert Conversation(Script(Origin.FRONT.value + wire.encode(message))).next_call() == message
 
 
 def test_a_body_that_begins_with_the_mark_of_the_front_is_still_the_clients() -> None:
-    accepted, body = taken_apart(marked(Origin.CLIENT, Origin.FRONT.value + wire.encode(PERMIT)))
+    accepted, body = taken_apart(Origin.CLIENT.value + Origin.FRONT.value + wire.encode(PERMIT))
     assert accepted == wire.FROM_CLIENT
     with pytest.raises(wire.WireError):
         wire.decode(body, accepted)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from scenario_execution_remote.files.folder import Folder
-from scenario_execution_remote.files.pace import CHUNK_BYTES
+from scenario_execution_remote.files.pace import BLOCK_BYTES
 from scenario_execution_remote.files.quota import Quota
 from scenario_execution_remote.files.sending import Piece, cost_of, entry_of, pieces
 from scenario_execution_remote.protocol import messages
@@ -253,12 +253,12 @@ def test_what_was_taken_is_said_before_a_window_of_one_chunk_is_full(stage: Stag
         stage.staging.take(piece)
         given += cost_of(piece)
         taken = sum(said.cost for said in stage.said if isinstance(said, messages.Taken))
-        assert 0 <= given - taken < CHUNK_BYTES
+        assert 0 <= given - taken < BLOCK_BYTES
     assert given == taken and stage.problems == []
 
 
 def test_what_came_in_one_message_is_reported_once(stage: Stage) -> None:
-    (stage.there / "a").write_bytes(os.urandom(3 * CHUNK_BYTES))
+    (stage.there / "a").write_bytes(os.urandom(3 * BLOCK_BYTES))
     entries = stage.entries()
     stage.offer(entries)
     first, *chunks, end = stage.pieces(entries[0])

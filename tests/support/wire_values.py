@@ -68,6 +68,8 @@ def exact(value: Any) -> Any:
 def _strategy(hint: Any) -> st.SearchStrategy[Any]:
     if hint is Any:
         return values
+    if hint == bytes | memoryview:  # on the wire it is the same
+        hint = bytes
     arguments = typing.get_args(hint)
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return st.one_of([st.none() if one is type(None) else _strategy(one) for one in arguments])

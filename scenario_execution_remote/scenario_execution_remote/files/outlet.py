@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from scenario_execution_remote.files.folder import Folder
 from scenario_execution_remote.files.names import NameRefusedError
-from scenario_execution_remote.files.pace import Pace
+from scenario_execution_remote.files.pace import BLOCK_BYTES, Pace
 from scenario_execution_remote.files.quota import Quota, QuotaExceededError
 from scenario_execution_remote.files.sending import Piece, cost_of, nothing, pieces
 from scenario_execution_remote.freed_memory import keep_freed_memory
@@ -82,6 +82,11 @@ class Outlet:
         self._pace.sent(cost, time.monotonic())
         self._send(batch)
 
+    def _run_bytes(self) -> int:
+        """How much of a file still goes into the message that is being filled, in whole blocks."""
+        left_bytes = self._pace.message_bytes - self._batch_cost
+        return max(BLOCK_BYTES, left_bytes - left_bytes % BLOCK_BYTES)
+
     @property
     def is_all_taken(self) -> bool:
         """Whether nothing is on its way."""
@@ -109,7 +114,7 @@ class Outlet:
         """
         is_open, digest = False, None
         try:
-            for piece in pieces(folder, number, mount, name):
+            for piece in pieces(folder, number, mount, name, self._run_bytes):
                 if isinstance(piece, messages.Chunk) and number in self._declined:
                     continue
                 if isinstance(piece, messages.Artifact) and piece.kind == "file":

@@ -12,16 +12,16 @@ from collections import deque
 
 # A tick waits behind one of them for half a millisecond at 1 Gbit/s and for 65 ms at 1 MB/s. Smaller ones cost more
 # turns of the server's front (50 us each), which limits 64 KiB to 1 GB/s: far more than encryption lets through.
-CHUNK_BYTES = 64 * 1024
+BLOCK_BYTES = 64 * 1024
 # Below the 1 MiB that a session may have unconfirmed on its way (stream.WINDOW_BYTES), so that there is always room
 # for a tick's answer.
-WINDOW_LIMIT_BYTES = 12 * CHUNK_BYTES
+WINDOW_LIMIT_BYTES = 12 * BLOCK_BYTES
 # Each message costs every thread on its way a turn, and its confirmation another one; what is on its way while one is
 # dealt with are the others.
 MESSAGES_IN_WINDOW = 4
-_START_BYTES = 4 * CHUNK_BYTES
+_START_BYTES = 4 * BLOCK_BYTES
 QUEUEING_LIMIT_S = 0.025  # a quarter of the usual tick: half of it may be waited, and an answer needs some itself
-REPORT_AFTER_BYTES = CHUNK_BYTES  # what a receiver says no later than that it has taken: a window may be that small
+REPORT_AFTER_BYTES = BLOCK_BYTES  # what a receiver says no later than that it has taken: a window may be that small
 # As long as more is there already, this much: a report for each message of a large file, and not for each chunk.
 REPORT_AT_MOST_BYTES = WINDOW_LIMIT_BYTES // MESSAGES_IN_WINDOW
 _LEARNT = 0.5  # of a delay that is not ours: two in a row are believed
@@ -52,7 +52,7 @@ class Pace:
     @property
     def message_bytes(self) -> int:
         """How much to put into one message: a share of the window, so that several are on their way."""
-        return max(CHUNK_BYTES, self._window // MESSAGES_IN_WINDOW)
+        return max(BLOCK_BYTES, self._window // MESSAGES_IN_WINDOW)
 
     @property
     def is_all_taken(self) -> bool:
@@ -91,5 +91,5 @@ class Pace:
         if is_alone and delay_s > self._shortest_s:
             self._shortest_s += (delay_s - self._shortest_s) * _LEARNT
         self._shortest_s = min(self._shortest_s, delay_s)
-        step = -self.message_bytes if delay_s - self._shortest_s > QUEUEING_LIMIT_S else CHUNK_BYTES
-        self._window = min(max(self._window + step, CHUNK_BYTES), WINDOW_LIMIT_BYTES)
+        step = -self.message_bytes if delay_s - self._shortest_s > QUEUEING_LIMIT_S else BLOCK_BYTES
+        self._window = min(max(self._window + step, BLOCK_BYTES), WINDOW_LIMIT_BYTES)

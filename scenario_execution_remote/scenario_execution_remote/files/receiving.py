@@ -13,7 +13,7 @@ from pathlib import Path
 from scenario_execution_remote.files.folder import Folder, Look
 from scenario_execution_remote.files.ledger import Ledger
 from scenario_execution_remote.files.names import OWN_PREFIX, NameRefusedError, beside, checked_link
-from scenario_execution_remote.files.pace import CHUNK_BYTES
+from scenario_execution_remote.files.pace import BLOCK_BYTES
 from scenario_execution_remote.files.parts import clear_parts, make_part
 from scenario_execution_remote.files.sending import Digest, digest_of, extents
 from scenario_execution_remote.protocol import messages
@@ -322,5 +322,5 @@ def _copy_some(source: int, target: int, offset: int, count: int) -> int:
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
             raise
-    data = os.pread(source, min(count, CHUNK_BYTES), offset)
+    data = os.pread(source, min(count, BLOCK_BYTES), offset)
     return os.pwrite(target, data, offset)

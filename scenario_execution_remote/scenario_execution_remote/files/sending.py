@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 
 from scenario_execution_remote.files.folder import Folder, Look
 from scenario_execution_remote.files.names import NameRefusedError, checked_link
-from scenario_execution_remote.files.pace import CHUNK_BYTES, COST_OF_ONE_BYTES
+from scenario_execution_remote.files.pace import BLOCK_BYTES, COST_OF_ONE_BYTES
 from scenario_execution_remote.protocol import messages
 
 DIGEST_BYTES = 32  # as many as keep two files from ever having the same one by design
 Piece = messages.Piece
-_ZEROS = bytes(CHUNK_BYTES)
+_ZEROS = bytes(BLOCK_BYTES)
 
 
 class Digest:
@@ -27,10 +27,13 @@ class Digest:
     def __init__(self) -> None:
         self._hash = hashlib.sha256()  # processors of the last years have instructions for it: half of BLAKE2b's time
 
-    def add(self, offset: int, data: bytes) -> None:
-        """The next chunk."""
-        self._hash.update(offset.to_bytes(8, "big") + len(data).to_bytes(8, "big"))
-        self._hash.update(data)
+    def add(self, offset: int, data: bytes | memoryview) -> None:
+        """The next bytes, of as many blocks as they are; counted from the first one, however many came at once."""
+        view = memoryview(data)
+        for begin in range(0, len(view), BLOCK_BYTES):
+            block = view[begin : begin + BLOCK_BYTES]
+            self._hash.update((offset + begin).to_bytes(8, "big") + len(block).to_bytes(8, "big"))
+            self._hash.update(block)
 
     def end(self, size_bytes: int) -> bytes:
         """The digest of all of it."""
@@ -55,8 +58,22 @@ def nothing(number: int, mount: int, name: str, kind: str = "nothing") -> messag
     )
 
 
-def pieces(folder: Folder, number: int, mount: int, name: str) -> Iterator[Piece]:
+def one_block() -> int:
+    """The shortest run of a file's bytes."""
+    return BLOCK_BYTES
+
+
+def pieces(
+    folder: Folder, number: int, mount: int, name: str, run_bytes: Callable[[], int] = one_block
+) -> Iterator[Piece]:
     """What *name* is now, as messages. The last one is an ArtifactEnd if it is a file.
+
+    Args:
+        folder: Where it lies.
+        number: For the messages.
+        mount: For the messages.
+        name: Its name there.
+        run_bytes: How many bytes the next chunk may have, in whole blocks.
 
     Raises:
         NameRefusedError: it is nothing that may travel.
@@ -67,7 +84,7 @@ def pieces(folder: Folder, number: int, mount: int, name: str) -> Iterator[Piece
         yield nothing(number, mount, name)
         return
     if look.is_file:
-        yield from _file(folder, number, mount, name)
+        yield from _file(folder, number, mount, name, run_bytes)
         return
     if not (look.is_folder or look.is_link):
         raise NameRefusedError(name, "it is a device, a pipe or a socket")
@@ -78,7 +95,7 @@ def pieces(folder: Folder, number: int, mount: int, name: str) -> Iterator[Piece
     )  # fmt: skip
 
 
-def _file(folder: Folder, number: int, mount: int, name: str) -> Iterator[Piece]:
+def _file(folder: Folder, number: int, mount: int, name: str, run_bytes: Callable[[], int]) -> Iterator[Piece]:
     fd = folder.open(name)
     try:
         found = os.fstat(fd)
@@ -88,7 +105,7 @@ def _file(folder: Folder, number: int, mount: int, name: str) -> Iterator[Piece]
         )  # fmt: skip
         digest, text = Digest(), ""
         try:
-            for offset, data in _chunks(fd, found.st_size):
+            for offset, data in _runs(fd, found.st_size, run_bytes):
                 digest.add(offset, data)
                 yield messages.Chunk(number=number, offset=offset, data=data)
         except OSError as error:
@@ -119,7 +136,7 @@ def digest_of(folder: Folder, name: str, keep_on: Callable[[], None] = lambda: N
 def digest_of_open(fd: int, keep_on: Callable[[], None] = lambda: None) -> bytes:
     """The same, of an open file."""
     digest, size_bytes = Digest(), os.fstat(fd).st_size
-    for offset, data in _chunks(fd, size_bytes):
+    for offset, data in _runs(fd, size_bytes, one_block):
         digest.add(offset, data)
         keep_on()
     return digest.end(size_bytes)
@@ -142,18 +159,37 @@ def entry_of(
     )  # fmt: skip
 
 
-def _chunks(fd: int, size_bytes: int) -> Iterator[tuple[int, bytes]]:
-    """The bytes that are not zero, in chunks that begin at multiples of their size: what lies in a hole on one disk is
-    zeros on another, and the digest must not tell the difference."""
-    done = 0
+def _runs(fd: int, size_bytes: int, run_bytes: Callable[[], int]) -> Iterator[tuple[int, bytes | memoryview]]:
+    """The blocks that are not zero, so many at once: what lies in a hole on one disk is zeros on another, and the
+    digest must not tell the difference."""
+    offset = 0
     for begin, end in extents(fd, size_bytes):
-        for offset in range(max(done, begin - begin % CHUNK_BYTES), end, CHUNK_BYTES):
-            data = os.pread(fd, min(CHUNK_BYTES, size_bytes - offset), offset)
+        offset = max(offset, begin - begin % BLOCK_BYTES)
+        while offset < end:
+            up_to = min(size_bytes, end + -end % BLOCK_BYTES, offset + run_bytes())
+            data = os.pread(fd, up_to - offset, offset)
             if not data:  # it has become shorter meanwhile; its next look is another one, and it is sent again
                 return
-            if data != _ZEROS[: len(data)]:
-                yield offset, data
-            done = offset + CHUNK_BYTES
+            for run_begin, run_end in _not_zero(data):
+                whole = run_end - run_begin == len(data)
+                yield offset + run_begin, data if whole else memoryview(data)[run_begin:run_end]
+            offset += len(data) + -len(data) % BLOCK_BYTES
+
+
+def _not_zero(data: bytes) -> Iterator[tuple[int, int]]:
+    """Beginning and end of each run of blocks that are not all zeros."""
+    view, zeros = memoryview(data), memoryview(_ZEROS)
+    begin: int | None = None
+    for at in range(0, len(view), BLOCK_BYTES):
+        block = view[at : at + BLOCK_BYTES]
+        if block == zeros[: len(block)]:
+            if begin is not None:
+                yield begin, at
+            begin = None
+        elif begin is None:
+            begin = at
+    if begin is not None:
+        yield begin, len(view)
 
 
 def extents(fd: int, size_bytes: int) -> Iterator[tuple[int, int]]:

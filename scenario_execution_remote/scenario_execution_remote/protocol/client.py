@@ -18,6 +18,7 @@ from scenario_execution_remote.protocol.frames import (
     BODY_LIMIT_BYTES,
     NO_SESSION,
     SESSION_ID_BYTES,
+    Body,
     Frame,
     FrameError,
     Kind,
@@ -170,7 +171,7 @@ class ClientSession:
         self._next_beat_s = now_s + self._beat_every_s
         self._send(Kind.HELLO, body=self._hello)
 
-    def send(self, body: bytes) -> None:
+    def send(self, body: Body) -> None:
         """Send a body to the worker, exactly once; kept until a connection is there and the server has it.
 
         Raises:
@@ -330,7 +331,7 @@ class ClientSession:
             self.state = State.ENDING
             self._send(Kind.BYE)
 
-    def _send(self, kind: Kind, seq: int = 0, body: bytes | memoryview = b"") -> None:
+    def _send(self, kind: Kind, seq: int = 0, body: Body = b"") -> None:
         number = self._stream.sent if kind is Kind.BEAT else seq
         ack = self._stream.confirmed()
         self.outgoing.append(encode_frame(kind, self._session, number, ack, body))

@@ -33,6 +33,7 @@ _TYPES: dict[Any, str] = {
     float: "number",
     str: "text",
     bytes: "bytes",
+    bytes | memoryview: "bytes",
     bool: "boolean",
     Any: "[value](protocol.md#values)",
 }
@@ -97,6 +98,8 @@ def _markdown(text: str) -> str:
 
 
 def _type(hint: Any) -> str:
+    if hint in _TYPES:
+        return _TYPES[hint]
     arguments = typing.get_args(hint)
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return " or ".join("nil" if argument is type(None) else _type(argument) for argument in arguments)
@@ -108,4 +111,4 @@ def _type(hint: Any) -> str:
         name = typing.cast(type, hint).__name__
         anchor = name.lower() if hint in _PARTS else f"{wire.MESSAGES.index(typing.cast(type, hint))}-{name.lower()}"
         return f"[{name}](#{anchor})"
-    return _TYPES[hint]
+    raise KeyError(hint)

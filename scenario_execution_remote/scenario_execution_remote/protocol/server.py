@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from scenario_execution_remote.protocol.frames import Frame, FrameError, Kind, encode_frame
+from scenario_execution_remote.protocol.frames import Body, Frame, FrameError, Kind, encode_frame
 from scenario_execution_remote.protocol.stream import NumberedStream
 
 
@@ -134,7 +134,7 @@ class ServerSession:
         for seq, body in self._stream.due(regardless=regardless):
             self._send(Kind.DATA, seq=seq, body=body)
 
-    def _send(self, kind: Kind, seq: int = 0, body: bytes | memoryview = b"") -> None:
+    def _send(self, kind: Kind, seq: int = 0, body: Body = b"") -> None:
         number = self._stream.sent if kind is Kind.BEAT else seq
         ack = self._stream.confirmed()
         self._replies.append(encode_frame(kind, self._session, number, ack, body))

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections import deque
 from itertools import islice
 
+from scenario_execution_remote.protocol.frames import Body
+
 # What may be on its way unconfirmed. The server's queue for one client holds 256 messages (its QUEUED_MESSAGES): twice
 # the window, as after a repetition, and the frames without a number fit in, so that ZeroMQ never has to drop one.
 WINDOW_FRAMES = 100
@@ -20,8 +22,6 @@ CONFIRM_AFTER_BYTES = WINDOW_BYTES // 2
 # is the front's memory; 16 MiB are minutes of a talkative action's output, or two of the largest bodies.
 KEPT_LIMIT_BYTES = 16 * 1024 * 1024
 _COST_OF_ONE_BYTES = 200  # of keeping a body, besides its bytes: without it a million empty ones would cost nothing
-
-Body = bytes | memoryview
 
 
 class NumberedStream:

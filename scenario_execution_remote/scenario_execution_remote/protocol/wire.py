@@ -15,13 +15,14 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from typing import Any
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 import msgpack
 
 from scenario_execution_remote.protocol import messages
-from scenario_execution_remote.protocol.frames import BODY_LIMIT_BYTES
+from scenario_execution_remote.protocol.bulk import bin_header, is_bulky, leading_chunks
+from scenario_execution_remote.protocol.frames import BODY_LIMIT_BYTES, Scattered
 from scenario_execution_remote.protocol.values import Handle, Reference
 
 
@@ -286,6 +287,8 @@ def _checker(hint: Any) -> _Check:
     """A function that returns a decoded field as its declared type, or raises WireError."""
     if hint is Any:
         return lambda value: value
+    if hint == bytes | memoryview:  # views are made here and not by msgpack, see ``bulk``
+        return _exactly(bytes)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         (inner,) = [argument for argument in arguments if argument is not type(None)]
@@ -386,6 +389,26 @@ def encode(message: Any, foreign: Foreign | None = None) -> bytes:
     return _fitting(_encode(message, foreign), (message,))
 
 
+def encode_pieces(several: Iterable[Any]) -> Scattered:
+    """The same as :func:`encode_all` makes of messages about files, without a copy of what is large in them.
+
+    Raises:
+        CannotTravelError: all together are too large.
+    """
+    listed = tuple(several)
+    parts: list[bytes | memoryview] = []
+    small: list[bytes] = []
+    for message in listed:
+        if is_bulky(message):
+            shell = _encode(replace(message, data=b""), None)
+            small += (shell[: -len(bin_header(0))], bin_header(len(message.data)))
+            parts += (b"".join(small), message.data)
+            small = []
+        else:
+            small.append(_encode(message, None))
+    return _fitting(Scattered((*parts, b"".join(small)) if small else tuple(parts)), listed)
+
+
 def encode_all(several: Iterable[Any], foreign: Foreign | None = None) -> bytes:
     """One body with the bytes of several messages.
 
@@ -400,7 +423,10 @@ def encode_all(several: Iterable[Any], foreign: Foreign | None = None) -> bytes:
     return _fitting(b"".join([_encode(message, foreign) for message in listed]), listed)
 
 
-def _fitting(body: bytes, several: tuple[Any, ...]) -> bytes:
+_Body = TypeVar("_Body", bytes, Scattered)
+
+
+def _fitting(body: _Body, several: tuple[Any, ...]) -> _Body:
     if len(body) > BODY_LIMIT_BYTES:
         raise CannotTravelError(
             " and ".join(f"the {type(message).__name__}" for message in several),
@@ -451,12 +477,18 @@ def decode(body: bytes | memoryview, accepted: frozenset[type], *, plain: bool =
     Raises:
         WireError: whatever else the bytes are. No other exception leaves this function.
     """
+    decoded: list[Any] = []
     if not plain:
+        if messages.Chunk in accepted and body[: len(_BEGINNING_OF_CHUNK)] == _BEGINNING_OF_CHUNK:
+            chunks, end = leading_chunks(body, _BEGINNING_OF_CHUNK)
+            if end == len(body):
+                return chunks
+            decoded += chunks
+            body = memoryview(body)[end:]
         message = _read_simple(body, accepted)
         if message is not None:
-            return [message]
+            return [*decoded, message]
     reader = _Reader(plain)
-    decoded = []
     complete_bytes = 0  # asked after each message: of an incomplete one, msgpack counts what it has understood
     try:
         unpacker = msgpack.Unpacker(max_buffer_size=max(len(body), 1), **reader.options)
@@ -511,6 +543,9 @@ def _read_simple(body: bytes | memoryview, accepted: frozenset[type]) -> Any:
 def beginning_of(cls: type) -> bytes:
     """The first bytes of a body that holds one message of type *cls*: tells it from others at the price of a look."""
     return bytes((_ARRAY | len(_SHAPES[_NUMBERS[cls]].names) + 1, _NUMBERS[cls]))
+
+
+_BEGINNING_OF_CHUNK = beginning_of(messages.Chunk)
 
 
 def kind_of(body: bytes | memoryview) -> type | None:

@@ -166,11 +166,12 @@ def encode_frame(payload: bytes, max_frame_bytes: int = MAX_FRAME_BYTES) -> byte
     return _LENGTH.pack(len(payload)) + payload
 
 
-def _parts(payload: bytes, max_frame_bytes: int) -> tuple[bytes, ...]:
+def _parts(payload: tuple[Payload, ...], max_frame_bytes: int) -> tuple[Payload, ...]:
     """The same as what lies in memory, so that a large payload is not copied."""
-    if len(payload) <= _COPY_BYTES or len(payload) > max_frame_bytes:
-        return (encode_frame(payload, max_frame_bytes),)
-    return _LENGTH.pack(len(payload)), payload
+    size_bytes = sum(map(len, payload))
+    if size_bytes <= _COPY_BYTES or size_bytes > max_frame_bytes:
+        return (encode_frame(b"".join(payload), max_frame_bytes),)
+    return _LENGTH.pack(size_bytes), *payload
 
 
 class WorkerChannel:
@@ -189,8 +190,8 @@ class WorkerChannel:
         self._sending = threading.Lock()
         self._broken = False
 
-    def send(self, payload: bytes) -> None:
-        """Send one whole frame; blocks while the front does not read. Safe from any thread.
+    def send(self, *payload: Payload) -> None:
+        """Send one whole frame, of these parts; blocks while the front does not read. Safe from any thread.
 
         Raises:
             FrameTooLargeError: the payload is above the limit; the channel stays usable.
@@ -289,8 +290,8 @@ class FrontChannel:
         """Whether to poll for writing."""
         return bool(self._pending)
 
-    def send(self, payload: bytes) -> None:
-        """Send one frame: at once as far as the socket takes it, the rest by ``on_writable``.
+    def send(self, *payload: Payload) -> None:
+        """Send one frame, of these parts: at once as far as the socket takes it, the rest by ``on_writable``.
 
         Raises:
             FrameTooLargeError: the payload is above the limit.
@@ -299,7 +300,7 @@ class FrontChannel:
         parts = _parts(payload, self._max_frame_bytes)
         if self._closed:
             return
-        size_bytes, sent = LENGTH_BYTES + len(payload), 0
+        size_bytes, sent = sum(map(len, parts)), 0
         if self._pending and len(self._pending) + size_bytes > self._pending_limit_bytes:
             raise ChannelFullError(len(self._pending), self._pending_limit_bytes)
         if not self._pending:  # the usual case: the worker reads, and nothing has to be kept

@@ -18,7 +18,7 @@ from scenario_execution_server.worker.origin import taken_apart
 class Channel(Protocol):
     """What the conversation needs of ``worker.channel``."""
 
-    def send(self, payload: bytes) -> None: ...
+    def send(self, *payload: bytes | memoryview) -> None: ...
     def receive(self) -> bytes | memoryview | None: ...
     def wait(self, timeout_s: float) -> bool: ...
 
@@ -71,13 +71,13 @@ class Conversation:
         """
         self._send(wire.encode(self._said(message), self._foreign))
 
-    def say_all(self, several: Iterable[Any]) -> None:
-        """Send several messages at once; see :meth:`say`."""
-        self._send(wire.encode_all([self._said(message) for message in several], self._foreign))
+    def say_pieces(self, pieces: Iterable[messages.Piece]) -> None:
+        """Send pieces of files at once; see :meth:`say`."""
+        self._send(*wire.encode_pieces([self._said(piece) for piece in pieces]).parts)
 
-    def _send(self, payload: bytes) -> None:
+    def _send(self, *payload: bytes | memoryview) -> None:
         try:
-            self._channel.send(payload)
+            self._channel.send(*payload)
         except ChannelBrokenError:
             pass  # nobody listens any more; whoever waits for a call or an answer is told, an action's log line is not
 

@@ -77,7 +77,7 @@ class Courier:
         self._thread: threading.Thread | None = None
         self._is_incomplete = False  # something could not be read
         self._is_over_quota = False
-        self._outlet = Outlet(conversation.say_all, conversation.wait_for, quota, audible_pause(conversation))
+        self._outlet = Outlet(conversation.say_pieces, conversation.wait_for, quota, audible_pause(conversation))
         conversation.divert({messages.Taken: self._outlet.taken, messages.Declined: self._outlet.declined})
 
     @property

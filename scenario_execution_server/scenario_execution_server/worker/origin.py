@@ -22,11 +22,6 @@ class Origin(bytes, enum.Enum):
 _ACCEPTED = {Origin.FRONT.value[0]: wire.FROM_FRONT, Origin.CLIENT.value[0]: wire.FROM_CLIENT}
 
 
-def marked(origin: Origin, body: bytes | memoryview) -> bytes:
-    """The payload for *body*, said by *origin*."""
-    return b"".join((origin.value, body))
-
-
 def taken_apart(payload: bytes | memoryview) -> tuple[frozenset[type], memoryview]:
     """What its origin may say, and the body.
 

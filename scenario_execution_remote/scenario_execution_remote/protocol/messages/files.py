@@ -131,11 +131,12 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """Bytes of the file that is being sent; what no chunk covers is a hole, and reads as zeros."""
+    """Bytes of the file that is being sent, of one block or several; what no chunk covers is a hole, and reads as
+    zeros."""
 
     number: int
     offset: int
-    data: bytes
+    data: bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
