@@ -8,7 +8,6 @@ from tests.parity.row import Feature, Row, scenario
 FILES = Feature.FILES
 SH = "#!/bin/sh\n"
 MEANWHILE = "nobody knows in which tick a process has ended, and what it has written is home"
-READ = {"log": "what a process prints is read by threads, which may be later than the end of the scenario"}
 
 
 def apart(body: str, **more: str) -> str:
@@ -29,10 +28,10 @@ ROWS = (
             probe_code(at_setup: «
                 text = Path(kwargs["input_dir"], "data/map.yaml").read_text()
                 Path(kwargs["output_dir"], "input").write_text(text)»)
-            run_process("cat data/map.yaml")
+            seen: run_process("cat data/map.yaml")
+            process_log_check("seen", ["a map"])
             """
         ),
-        unordered=READ,
     ),
     Row(
         name="a script beside the scenario can be run",
@@ -79,11 +78,12 @@ ROWS = (
         files={"data/map.yaml": "a map\n"},
         text=apart(
             """
-            run_process("realpath data/map.yaml out")
-            run_process("ls $F/data/map.yaml")
+            real: run_process("realpath data/map.yaml out")
+            process_log_check("real", ["/out"])
+            listed: run_process("ls $F/data/map.yaml")
+            process_log_check("listed", ["map.yaml"])
             """
         ),
-        unordered=READ,
     ),
     Row(
         name="a remote action finds what a local one has written, appended to, renamed and deleted, and the other way",

@@ -822,14 +822,17 @@ quirks = (
             """
             serial:
                 repeat(2)
-                stubborn: run_process("$F/stubborn.sh $N", wait_for_shutdown: false, shutdown_timeout: 1s)
-                process_log_check("stubborn", ["up"])
+                run_process("$F/stubborn.sh $N", wait_for_shutdown: false, shutdown_timeout: 1s)
+                probe_code(at_update: «wait_for_file("$F/up")»)  # in one tick, however long the process takes
             """
         ),
         files={
-            "stubborn.sh": "#!/bin/sh\ntrap 'sleep 30; echo bye; exit' TERM\necho up\nwhile :; do sleep 1000.$1 & wait; done\n"  # noqa: E501
+            "stubborn.sh": "#!/bin/sh\ntrap 'sleep 30; exit' TERM\n: > $F/up\n"
+            "while :; do sleep 1000.$1 & wait; done\n"
         },
         options=("-d",),
+        says="Re-initialised while still running; keeping the process.",
+        tells="Re-initialised while still running; keeping the process.",
         differs=END,
         remotely={"left running": []},
         unlike={"log": "its shutdown at the end of the scenario is logged"},

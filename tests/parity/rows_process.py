@@ -10,6 +10,10 @@ PROCESS, REGISTRY, VOICES = Feature.PROCESS, Feature.REGISTRY, Feature.VOICES
 
 PLACES = {"here": "", "there": "REMOTE", "on the second server": "REMOTE2"}
 PROCESSES = "in which tick a process has printed or ended, nobody knows"
+# for a row whose shutdown is to find a process that has ended
+HAS_ENDED = (
+    'return Status.SUCCESS if kwargs["process_registry"].get("dying")[0].is_output_complete() else Status.RUNNING'
+)
 STREAMS = "standard output and standard error are two streams"
 
 
@@ -338,9 +342,8 @@ registry = (
         unsteady=PROCESSES,
         code=1,
         text=scenario(
-            'twice: run_process("echo one")\nserial:\n    twice: run_process("echo two")\nprocess_log_check("twice", ["x"])'  # noqa: E501
+            'twice: run_process("true")\nserial:\n    twice: run_process("true")\nprocess_log_check("twice", ["x"])'
         ),
-        unordered={"log": "what a process prints is read by threads"},
     ),
     Row(
         name="a label that processes on two servers have is ambiguous",
@@ -348,11 +351,10 @@ registry = (
         unsteady=PROCESSES,
         code=1,
         text=scenario(
-            'twice: run_process("echo one") with:\n    REMOTE\nserial:\n    twice: run_process("echo two") with:\n'
+            'twice: run_process("true") with:\n    REMOTE\nserial:\n    twice: run_process("true") with:\n'
             '        REMOTE2\nprocess_log_check("twice", ["x"])',
             modifiers="",
         ),
-        unordered={"log": "what a process prints is read by threads"},
     ),
     Row(
         name="the status of a process decides over its action",
@@ -400,11 +402,11 @@ registry = (
         feature=REGISTRY,
         unsteady=PROCESSES,
         text=scenario(
-            """
+            f"""
             one_of:
-                run_process("sleep 1000.$N")
+                dying: run_process("sleep 1000.$N")
                 probe_steps($T, ticks: 3)
-            wait elapsed(0.5s)  # the process has ended before the shutdown looks whether it has
+            probe_code(at_update: «{HAS_ENDED}»)
             """
         ),
     ),
@@ -413,11 +415,11 @@ registry = (
         feature=REGISTRY,
         unsteady=PROCESSES,
         text=scenario(
-            """
+            f"""
             one_of:
-                run_process("sleep 1000.$N", shutdown_signal: signal!sigint)
+                dying: run_process("sleep 1000.$N", shutdown_signal: signal!sigint)
                 probe_steps($T, ticks: 3)
-            wait elapsed(0.5s)  # the process has ended before the shutdown looks whether it has
+            probe_code(at_update: «{HAS_ENDED}»)
             """
         ),
     ),

@@ -27,6 +27,14 @@ def scenario(body: str, name: str = "test") -> str:
     return f"{HEAD}scenario {name}:\n    do serial:\n{inner.rstrip()}\n"
 
 
+def heard(command: str, line: str, remote: str) -> str:
+    """A process, and a wait for what it prints: a scenario that ends with a process leaves its last words unread."""
+    return (
+        f'heard: run_process("{command}") with:\n    {remote}\n'
+        f'process_log_check("heard", ["{line}"]) with:\n    {remote}\n'
+    )
+
+
 def as_if_local(line: str) -> str:
     """A line of the second run of a test, as the first one would say it if its action had no remote()."""
     return re.sub(r" *with: *remote\(.*?\)", "", line).replace("client-2", "client-1")

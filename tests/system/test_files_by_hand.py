@@ -18,6 +18,7 @@ from scenario_execution_keys.permissions import Permissions
 from scenario_execution_keys.store import KeyStore
 from scenario_execution_remote.errors import CarryingError
 from tests.support.proxy import Proxy
+from tests.support.scenarios import heard
 from tests.support.servers import BIN, BRISK, CURVE, IMPATIENT, Identity, ServerProcess, clean_environment, make_guest
 from tests.support.waiting import wait_until
 from tests.system.conftest import Run, Serve, Start
@@ -81,7 +82,7 @@ def test_what_is_put_is_found_by_an_action_under_the_path_that_was_printed(
     (folder / "tool").write_text("#!/bin/sh")
     (folder / "tool").chmod(0o755)
     (place,) = typed(owner, "put", server.endpoint, folder).splitlines()
-    outcome = run(f'run_process("cat {place}/deep/map.yaml") with:\n    remote("{server.endpoint}")')
+    outcome = run(heard(f"cat {place}/deep/map.yaml", "resolution", f'remote("{server.endpoint}")'))
     assert "INFO resolution: 0.05" in outcome.said, outcome.output
     assert stat.S_IMODE((Path(place) / "tool").stat().st_mode) == 0o755
     assert {"files/maps/", "files/maps/deep/", "files/maps/deep/map.yaml"} <= set(listed(owner, server))

@@ -14,14 +14,15 @@ import pytest
 from tests.support.inventory import is_alive
 from tests.support.scenarios import Outcome, running, scenario
 from tests.support.servers import BIN, BRISK, CURVE, PLAIN, ServerProcess, clean_environment, serving
-from tests.system.conftest import Run, Serve
+from tests.system.conftest import Run, Serve, Start
 
 FIRST_LIGHT = """
     log("said here")
     serial:
         log("said there")
         run_process("uname -n")
-        run_process("pwd")
+        place: run_process("pwd")
+        process_log_check("place", ["/"])
     with:
         remote("{endpoint}", heartbeat_failure_timeout: 1s)
 """
@@ -77,7 +78,7 @@ def test_a_scenario_runs_without_any_keys_where_no_other_machine_can_reach_the_s
 def test_the_live_tree_shows_the_remote_actions_as_if_they_were_local(server: ServerProcess, run: Run) -> None:
     outcome = run(FIRST_LIGHT.format(endpoint=server.endpoint), "-t")
     # a tree shows what its own tick has visited, and one tick may have been enough, or not
-    for line in ("--> log [✓]", "-^- remote [✓]", "--> run_process [✓] -- Successfully executed '['pwd']'"):
+    for line in ("--> log [✓]", "-^- remote [✓]", "--> place [✓] -- Successfully executed '['pwd']'"):
         assert line in outcome.output
 
 
@@ -88,9 +89,18 @@ def test_a_failing_remote_process_fails_the_scenario(server: ServerProcess, run:
 
 
 def test_whatever_a_remote_action_says_arrives_at_the_same_place_as_from_a_local_one(
-    server: ServerProcess, run: Run
+    server: ServerProcess, start: Start, tmp_path: Path
 ) -> None:
-    outcome = run(f'probe_say("hallo", late: true) with:\n    remote("{server.endpoint}")\nrun_process("sleep 0.2")')
+    client = start(
+        f"""
+        probe_say("hallo", late: true) with:
+            remote("{server.endpoint}")
+        probe_trouble(phase: "update", deed: "wait", text: "{tmp_path}/all-is-said")
+        """
+    )
+    client.wait_for("late: hallo")
+    (tmp_path / "all-is-said").touch()
+    outcome = client.finish()
     assert [line for line in outcome.said if "hallo" in line] == [
         "INFO info: hallo",
         "WARN warning: hallo",

@@ -11,12 +11,14 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
 from scenario_execution_remote.files.folder import Folder
 from scenario_execution_remote.files.sending import digest_of
 from tests.support.proxy import Proxy
+from tests.support.scenarios import heard
 from tests.support.servers import BRISK, CURVE, Identity, ServerProcess
 from tests.support.waiting import wait_until
 from tests.system.conftest import Run, Serve, Start
@@ -50,8 +52,8 @@ def test_files_beside_the_scenario_are_there_by_every_name_that_leads_to_them(
         " assert all(open(os.path.join(one, 'maps/site.yaml')).read() == 'a site' for one in folders), folders;"
         " assert os.readlink('link') == 'maps/site.yaml' and os.getcwd().count('session-') == 1",
     )
-    named = f'        run_process("cat {beside}/maps/site.yaml") with:\n            remote("{server.endpoint}")\n'
-    outcome = run(whole(action, named), whole=True)
+    named = heard(f"cat {beside}/maps/site.yaml", "a site", f'remote("{server.endpoint}")')
+    outcome = run(whole(action, indent(named, " " * 8)), whole=True)
     assert outcome.code == 0, outcome.output
     assert "INFO a site" in outcome.said
     assert not [line for line in outcome.said if line.startswith("WARN")], outcome.output
@@ -229,8 +231,8 @@ def test_what_is_uploaded_is_there_by_its_name_and_by_its_path(
         " assert open(os.path.join(self.kwargs['input_dir'], '../single')).read() == 'single'",
         more=f', upload_limit: "20k", upload: ["large", "../maps", "{tmp_path}/singl?"]',
     )
-    named = f'        run_process("cat {tmp_path}/maps/deep/x {tmp_path}/single") with:\n'
-    outcome = run(whole(action, named + f'            remote("{server.endpoint}")\n'), whole=True)
+    named = heard(f"cat {tmp_path}/maps/deep/x {tmp_path}/single", "single", f'remote("{server.endpoint}")')
+    outcome = run(whole(action, indent(named, " " * 8)), whole=True)
     assert outcome.code == 0, outcome.output
     assert "INFO maps/deep/xsingle" in outcome.said
     assert not [line for line in outcome.said if line.startswith("WARN")], outcome.output
@@ -252,7 +254,7 @@ def test_a_relative_name_leads_where_it_leads_locally_if_the_scenario_is_started
     look = code(
         server.endpoint, "import os; assert open(os.path.join(self.kwargs['input_dir'], 'map.yaml')).read() == 'a map'"
     )
-    print_it = f'        run_process("cat map.yaml") with:\n            remote("{server.endpoint}")\n'
+    print_it = indent(heard("cat map.yaml", "a map", f'remote("{server.endpoint}")'), " " * 8)
     outcome = run(whole(look.replace('"copy"', f'"{files}"'), print_it), "-o", str(beside / "out"), whole=True)
     assert outcome.code == 0, outcome.output
     assert "INFO a map" in outcome.said

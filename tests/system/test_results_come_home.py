@@ -204,7 +204,8 @@ def test_the_clients_output_directory_in_any_argument_or_value_means_the_one_tha
     text = whole(
         f'        probe_values("{place}/given", text: "{place}", words: ["{place}/in/a/list"])' + there,
         f'        run_process("touch {place}/made")' + there,
-        f'        run_process("echo said {place} --to={place}/made {place}ward")' + there,
+        f'        heard: run_process("echo said {place} --to={place}/made {place}ward")' + there,
+        '        process_log_check("heard", ["said"])' + there,
     )
     outcome = run(text, "-o", str(place), whole=True)
     assert outcome.code == 0, outcome.output
