@@ -93,9 +93,7 @@ def server(here: Place, *options: str, prefix: Sequence[str] = ()) -> Iterator[t
 def echo(client: KeyPair) -> Iterator[Callable[[bytes], bytes]]:
     """A bare pyzmq CURVE ROUTER with an authenticator in a process of its own; yields one blocking round trip."""
     pair = KeyPair.generate()
-    process = subprocess.Popen(
-        [sys.executable, "-c", _ECHO], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", _ECHO], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write(pair.secret.reveal_z85().encode().hex() + "\n")
     process.stdin.flush()
@@ -163,7 +161,9 @@ def start_action(session: Link, number: int, plugin: str, arguments: dict[str, A
         call=session.next_number(), action=number, values={"tick_period": 0.1, "output_dir": None},
         provided=["logger", "process_registry", "host_clock"], directories=nowhere, now_s=None,
     )  # fmt: skip
-    tick = messages.Tick(call=session.next_number(), action=number, arguments=arguments, now_s=None, period_s=None)
+    tick = messages.Tick(
+        call=session.next_number(), action=number, arguments=arguments, now_s=None, period_s=None, after=None
+    )
     pending = session.call(create, setup, tick)
     pending.wait(20.0)
     if not isinstance(pending.result, messages.Result) or pending.result.fault is not None:

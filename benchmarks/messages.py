@@ -19,11 +19,13 @@ def round_trip(here: bench.Place, is_quick: bool) -> Result:
             bench.start_action(session, 1, "bench_idle", {})
 
             def tick() -> None:
-                call = messages.Tick(call=session.next_number(), action=1, arguments=None, now_s=None, period_s=None)
+                call = messages.Tick(
+                    call=session.next_number(), action=1, arguments=None, now_s=None, period_s=None, after=None
+                )
                 session.call(call).wait(5.0)
 
             size = HEADER_BYTES + len(
-                wire.encode(messages.Tick(call=1000, action=1, arguments=None, now_s=None, period_s=None))
+                wire.encode(messages.Tick(call=1000, action=1, arguments=None, now_s=None, period_s=None, after=None))
             )
             data = bytes(size)
             bare, remote = [], []

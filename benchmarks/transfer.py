@@ -114,7 +114,9 @@ class _Session:
 
     def tick_us(self) -> float:
         """One tick of an action that does nothing."""
-        call = messages.Tick(call=self.link.next_number(), action=1, arguments=None, now_s=None, period_s=None)
+        call = messages.Tick(
+            call=self.link.next_number(), action=1, arguments=None, now_s=None, period_s=None, after=None
+        )
         began_s = time.perf_counter()
         self.link.call(call).wait(10.0)
         return (time.perf_counter() - began_s) * 1e6

@@ -14,10 +14,12 @@ from scenario_execution.scenario_execution_base import ScenarioExecutionConfig
 
 from scenario_execution_keys.errors import KeysError
 
+from .chains import Chain
 from .config import RemoteSettings
+from .constancy import is_constant
 from .errors import ProtocolError, RemoteError
 from .faults import exception_from
-from .link import Pending
+from .link import Link, Pending
 from .plugin import describe
 from .protocol import messages
 from .protocol.wire import CannotTravelError
@@ -59,6 +61,9 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         self._is_solo = False  # it looks at the blackboard: what the tree did before it in a tick matters to it
         self._shown_before = ""  # the feedback when a tick was sent
         self._stopped_as: Status | None = None  # the worker has run stop() with this already
+        self.chain: Chain | None = None  # of actions in a row that are on their way together, this one among them
+        self._has_constant_arguments = False
+        self._is_debugging = False
         self._clock: Any = None
         self._waits_without_limit = False
         self._is_lost = False
@@ -105,15 +110,14 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         self._waits_without_limit = "simulation" in kwargs  # simulated time stands still meanwhile
         run_logger = kwargs.get("logger") or self._local.logger
         self._setup_error = None
+        self._has_constant_arguments = is_constant(self._local._model)
         try:
             self._session = session = RUN.session_for(self._settings, run_logger, kwargs)
             session.register(self.number, self)
             base = self._directories.scenario_file or kwargs.get("input_dir") or ""
             session.prepare(self._directories, kwargs, found(self._settings.upload, os.path.abspath(base)))
-            is_debugging = bool(getattr(run_logger, "log_debug", False))
-            self._setup_pending = session.link.call_step(
-                self._create_call(scenario, is_debugging), self._setup_call(kwargs)
-            )
+            self._is_debugging = bool(getattr(run_logger, "log_debug", False))
+            self._setup_pending = session.link.call_step(self._create_call(scenario), self._setup_call(kwargs))
         except (RemoteError, KeysError, CannotTravelError, UploadError) as error:  # to be raised in this action's turn
             self._setup_error = error
 
@@ -143,12 +147,17 @@ class RemoteNode(py_trees.behaviour.Behaviour):
     def initialise(self) -> None:
         """Resolve the arguments of this activation, here and now, exactly as the engine would."""
         self._abandon_pending()
+        if self.chain is not None and self.chain.is_ahead(self):
+            return  # begun already, with arguments that are the same now
+        self._arguments = self._resolve()
+
+    def _resolve(self) -> dict[str, Any]:
         captured: dict[str, Any] = {}
         local = self._local
         if getattr(local, "execute_method", None) is not None:
             local.execute = captured.update
             BaseAction.initialise(local)
-        self._arguments = captured
+        return captured
 
     def update(self) -> Status:
         """One tick of the remote action, if its result comes within this tick's share of waiting; else RUNNING."""
@@ -182,12 +191,16 @@ class RemoteNode(py_trees.behaviour.Behaviour):
             return self._lost(f"what '{self.name}' wrote did not all come home: {session.link.failure}")
         self._awaited = None
         if awaited.has_left_running(self.number):
+            if self.chain is not None:
+                session.rows.forget(self)
             if isinstance(awaited.pending.result, messages.Result):
                 self._show(awaited.pending.result)
             return Status.RUNNING
         result = awaited.result_of(self.number)
         if result is None:
             return self._lost(str(awaited.pending.error))
+        if self.chain is not None and result.status != Status.SUCCESS.name:
+            session.rows.forget(self)
         self._show(result)
         status = _STATUSES.get(result.status)
         if status is None:
@@ -204,11 +217,9 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         session = self._session
         if session is None or self._is_lost or session.link.is_over:
             return
-        pending = session.call(
-            messages.Stop(call=session.link.next_number(), action=self.number, status=new_status.name)
-        )
+        pending = session.rows.stop(self, new_status)
         if not pending.wait(self._patience_s()):
-            pending.abandon(self._log_late_fault)
+            pending.abandon(self.log_late_fault)
         elif isinstance(pending.result, messages.Result):
             self._show(pending.result)
 
@@ -220,7 +231,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         pending = session.call(messages.Shutdown(call=session.link.next_number(), action=self.number))
         pending.wait(None)  # done, or failed when the link is: liveness is the limit, as shutdown() may take long
         if pending.result is not None:
-            self._log_late_fault(pending.result)
+            self.log_late_fault(pending.result)
 
     def register_key(self, key: str, access: Access) -> None:
         """The remote action has registered a blackboard key; displays list it with this node's client."""
@@ -247,6 +258,11 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         self._awaited = tick
 
     def _begin_tick(self, session: RemoteSession, tick: int) -> Tick:
+        if self.chain is not None and self.chain.is_ahead(self):
+            self._shown_before = self.feedback_message
+            pending = self.chain.reach(self)
+            pending.sent_s = time.monotonic()  # it may have waited for its predecessor until now
+            return Tick(tick, pending, [self.number])
         period_s = None if self._waits_without_limit else session.standing_period_s(self._settings.tick_wait)
         if self._arguments is None and period_s is None and not self.children:
             return session.waves.begin(self)
@@ -256,13 +272,27 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         self._shown_before = self.feedback_message
         call = messages.Tick(
             call=session.link.next_number(), action=self.number, arguments=arguments, now_s=self._now_s(),
-            period_s=period_s,
+            period_s=period_s, after=None,
         )  # fmt: skip
-        return Tick(tick, session.call(call), [self.number])
+        # Scenario time that goes on meanwhile would be too old for those behind; simulated time does not go on. And who
+        # debugs is to see the tree's own steps in between.
+        is_alone = arguments is None or self._is_debugging or not (self._clock is None or self._waits_without_limit)
+        return Tick(tick, session.call(call) if is_alone else session.rows.begin(self, call), [self.number])
+
+    def arguments_ahead(self, link: Link) -> dict[str, Any] | None:
+        """What the next activation will give to this action, if that is certain already and it may be begun on *link*
+        without the tree; else None."""
+        session = self._session
+        if session is None or session.link is not link or self.status is not Status.INVALID or self.chain is not None:
+            return None
+        try:
+            return self._resolve() if self._has_constant_arguments else None
+        except Exception:  # noqa: BLE001 - the engine's code; whatever it is, it is said in this action's own turn
+            return None
 
     # -- what the calls consist of -----------------------------------------------------------------
 
-    def _create_call(self, scenario: int, debug: bool) -> messages.Create:
+    def _create_call(self, scenario: int) -> messages.Create:
         local, session = self._local, self._require_session()
         model = local._model
         actor = getattr(model, "actor", None)
@@ -277,7 +307,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
             context=list(model.get_ctx()),
             actor=messages.Actor(name=actor.name, qualified_name=actor.get_qualified_name()) if actor else None,
             directories=self._directories,
-            debug=debug,
+            debug=self._is_debugging,
         )
 
     def _setup_call(self, kwargs: dict[str, Any]) -> messages.Setup:
@@ -337,9 +367,10 @@ class RemoteNode(py_trees.behaviour.Behaviour):
     def _abandon_pending(self) -> None:
         awaited, self._awaited = self._awaited, None
         if awaited is not None:
-            awaited.pending.abandon(lambda _answer: self._log_late_fault(awaited.result_of(self.number)))
+            awaited.pending.abandon(lambda _answer: self.log_late_fault(awaited.result_of(self.number)))
 
-    def _log_late_fault(self, answer: messages.Result | messages.Ticked | None) -> None:
+    def log_late_fault(self, answer: messages.Result | messages.Ticked | None) -> None:
+        """Log what this action has raised in a call that nobody waits for any more."""
         fault = answer.fault if isinstance(answer, messages.Result) else None
         if fault is not None:
             self._local.logger.error(

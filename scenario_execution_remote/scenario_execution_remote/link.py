@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 import zmq
@@ -132,12 +132,21 @@ class Link:
         Raises:
             CannotTravelError: an argument has no form on the wire.
         """
+        return self._call(list(calls))[-1]
+
+    def call_all(self, calls: Sequence[Any]) -> list[Pending]:
+        """Like :meth:`call`, for who waits for each of them."""
         return self._call(list(calls))
+
+    def forget(self, pending: Pending) -> None:
+        """No answer will come to this call."""
+        with self._lock:
+            self._pending.pop(pending.call.call, None)
 
     def call_step(self, *calls: Any) -> Pending:
         """Like :meth:`call`, but nothing that the worker says later is handed out before :meth:`go_on`."""
         self._inbox.pause_behind(calls[-1].call)
-        return self._call(list(calls))
+        return self._call(list(calls))[-1]
 
     def go_on(self) -> None:
         """Hand out what belongs to the next step."""
@@ -151,19 +160,19 @@ class Link:
             self._inbox.go_on_to_the_end()
             self._speak()
 
-    def _call(self, calls: list[Any]) -> Pending:
+    def _call(self, calls: list[Any]) -> list[Pending]:
         body = wire.encode_all(calls, self._sink.foreign)
         made = [Pending(call, self._listen) for call in calls]
         with self._lock:
             if self.failure is not None:
                 for one in made:
                     one.finish(None, self.failure)
-                return made[-1]
+                return made
             for one in made:
                 self._pending[one.call.call] = one
             self._outbox.append(body)
         self._speak()
-        return made[-1]
+        return made
 
     def post(self, body: Body | None) -> None:
         """Send a body without waiting for an answer; None asks for the end of the session. From any thread."""

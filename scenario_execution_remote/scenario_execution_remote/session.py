@@ -16,6 +16,7 @@ from scenario_execution.model.types import VariableReference
 from scenario_execution_keys.store import KeyStore
 
 from .budget import TickBudget
+from .chains import Rows
 from .changes import Changes
 from .config import RemoteSettings
 from .courtesies import is_good_bye
@@ -58,6 +59,7 @@ class RemoteSession:
         self.news = News(mounts, offers, changes)
         self.link.hand_files_to(self._take_of_files)
         self.waves = Waves(self._send_wave)
+        self.rows = Rows(self.link, self.call_all)
         self.is_shut_down = False
         self._clock: Any = None
         self._budget = budget
@@ -137,8 +139,12 @@ class RemoteSession:
 
     def call(self, *calls: Any) -> Pending:
         """See :meth:`Link.call`. The set-ups are over, all of them or at one that has failed."""
+        return self.call_all(calls)[-1]
+
+    def call_all(self, calls: Sequence[Any]) -> list[Pending]:
+        """See :meth:`Link.call_all`."""
         self.link.go_on_to_the_end()
-        return self.link.call(*calls)
+        return self.link.call_all(calls)
 
     # -- Sink: what the worker says by itself, in the thread that listens ----------------------------
 

@@ -170,7 +170,7 @@ class LegacyDialect:
         call, action.stopped_as = next(self._next_call), None
         if command == "execute":
             return [messages.Execute(call=call, action=action.number, arguments=_map(payload, "exec_args"))], _plain
-        tick = messages.Tick(call=call, action=action.number, arguments=None, now_s=None, period_s=None)
+        tick = messages.Tick(call=call, action=action.number, arguments=None, now_s=None, period_s=None, after=None)
         return [tick], lambda result: _status(result, action)
 
     def _create(self, action_id: str, payload: dict[str, Any]) -> tuple[list[Any], Callable[[messages.Result], Reply]]:
@@ -218,7 +218,7 @@ class LegacyDialect:
         stopped_as, action.stopped_as = action.stopped_as, None
         if stopped_as == status:  # this client leaves terminate() to itself; here the tick has done it already
             return [], _plain
-        return [messages.Stop(call=next(self._next_call), action=action.number, status=status)], _plain
+        return [messages.Stop(call=next(self._next_call), action=action.number, status=status, if_begun=False)], _plain
 
     def _forget(self, action_id: str) -> messages.EndScenario:
         return messages.EndScenario(call=next(self._next_call), scenario=self._actions.pop(action_id).number)

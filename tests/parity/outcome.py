@@ -13,7 +13,7 @@ from pathlib import Path
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 RECORD = re.compile(r"^\[(DEBUG|INFO|WARN|ERROR)\] \[[\d.]+\] \[([^\]]*)\]: (.*)$")
-REMOTE_CLASS = "scenario_execution_remote.modifier.Remote"
+REMOTE_CLASS = "scenario_execution_remote.marker.Remote"
 TREE_LINE = re.compile(r"^( *)(-\^-|-->|\{-\}|\[-\]|/_/|/o/|\{o\}|\[o\]|\(o\)) (.*?)( \[.\].*| -- .*)?$")
 ROOT_LINE = re.compile(r"^(.*\S *)((?:-\^-|\{-\}) \S.*)$")  # the first line of a tree, at the end of a sentence
 # where another record begins in the middle of a line

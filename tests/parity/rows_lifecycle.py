@@ -212,6 +212,111 @@ def modified(modifier: str, place: str) -> Row:
 
 lifecycle = (
     Row(
+        name="actions in a row end with the first that fails",
+        feature=LIFECYCLE,
+        code=1,
+        text=scenario(
+            """
+            probe_steps($T, tag: "a", ticks: 1)
+            probe_steps($T, tag: "b", ticks: 1)
+            probe_steps($T, tag: "c", ticks: 1, result: "failure")
+            probe_steps($T, tag: "d", ticks: 1)
+            """
+        ),
+    ),
+    Row(
+        name="actions in a row end with the first that raises",
+        feature=LIFECYCLE,
+        code=1,
+        says="ValueError: on purpose",
+        text=scenario(
+            """
+            probe_steps($T, tag: "a", ticks: 1)
+            probe_code($T, tag: "b", at_update: «raise ValueError("on purpose")»)
+            probe_steps($T, tag: "c", ticks: 1)
+            """
+        ),
+    ),
+    Row(
+        name="actions in a row wait for the first that takes its time",
+        feature=LIFECYCLE,
+        text=scenario(
+            """
+            probe_steps($T, tag: "a", ticks: 1)
+            probe_steps($T, tag: "b", ticks: 3)
+            probe_steps($T, tag: "c", ticks: 1)
+            probe_steps($T, tag: "d", ticks: 2)
+            probe_steps($T, tag: "e", ticks: 1)
+            """
+        ),
+    ),
+    Row(
+        name="actions in a row are repeated and retried as a whole",
+        feature=LIFECYCLE,
+        text=scenario(
+            """
+            serial:
+                probe_steps($T, tag: "a", ticks: 1)
+                probe_steps($T, tag: "b", ticks: 1, result: "failure success")
+                probe_steps($T, tag: "c", ticks: 1)
+                probe_steps($T, tag: "d", ticks: 1)
+            with:
+                repeat(2)
+                retry(3)
+            """
+        ),
+    ),
+    Row(
+        name="actions in a row go on where a local one stands between them",
+        feature=LIFECYCLE,
+        text=scenario(
+            """
+            serial:
+                probe_steps($T, tag: "a", ticks: 1)
+                probe_steps($T, tag: "b", ticks: 1)
+            with:
+                REMOTE
+            log("here")
+            serial:
+                probe_steps($T, tag: "c", ticks: 1)
+                probe_steps($T, tag: "d", ticks: 1)
+            with:
+                REMOTE
+            """,
+            modifiers="",
+        ),
+    ),
+    Row(
+        name="actions in a row are cancelled with it when another branch wins",
+        feature=LIFECYCLE,
+        text=scenario(
+            """
+            one_of:
+                serial:
+                    probe_steps($T, tag: "a", ticks: 1)
+                    probe_steps($T, tag: "b", ticks: 1)
+                    probe_steps($T, tag: "c", ticks: 100)
+                    probe_steps($T, tag: "d", ticks: 1)
+                probe_steps($T, tag: "winner", ticks: 3)
+            probe_steps($T, tag: "after", ticks: 2)
+            """
+        ),
+    ),
+    Row(
+        name="actions in a row each begin with what the one before has written",
+        feature=LIFECYCLE,
+        text=scenario(
+            """
+            increment(count)
+            probe_code($T, tag: "a", argument: count, at_execute: «write(self.argument)»)
+            increment(count)
+            probe_code($T, tag: "b", argument: count, at_execute: «write(self.argument)»)
+            compare(count, "==", 2)
+            """,
+            declare="var count: int = 0",
+        ),
+    ),
+    Row(
         name="an action that lasts three ticks is executed once, updated three times and terminated once",
         feature=LIFECYCLE,
         text=scenario("probe_steps($T, ticks: 3)"),

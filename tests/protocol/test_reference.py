@@ -142,7 +142,7 @@ EXAMPLE: list[tuple[Frame, object]] = [
     ),
     (
         Frame(kind=Kind.DATA, session=SESSION, seq=3, ack=2),
-        messages.Tick(call=3, action=1, arguments={"mode": ("fast", 2)}, now_s=None, period_s=None),
+        messages.Tick(call=3, action=1, arguments={"mode": ("fast", 2)}, now_s=None, period_s=None, after=None),
     ),
     (
         Frame(kind=Kind.DATA, session=SESSION, seq=3, ack=3),

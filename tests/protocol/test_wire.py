@@ -23,7 +23,9 @@ from scenario_execution_remote.protocol.values import Handle, Reference
 from tests.support.wire_values import exact, messages_of, thrifty, value_through_the_wire, values
 
 EVERYTHING = frozenset(wire.MESSAGES)
-TICK = messages.Tick(call=7, action=3, arguments={"pose": (1.5, -2), "tags": {"a"}}, now_s=0.25, period_s=None)
+TICK = messages.Tick(
+    call=7, action=3, arguments={"pose": (1.5, -2), "tags": {"a"}}, now_s=0.25, period_s=None, after=None
+)
 TICK_NUMBER = wire.MESSAGES.index(messages.Tick)
 WRITE_NUMBER = wire.MESSAGES.index(messages.Write)
 
@@ -316,8 +318,8 @@ def test_any_bytes_in_place_of_a_value_are_one_or_refused(value: bytes) -> None:
         packed(-1, 1),
         packed(10_000, 1),
         packed(TICK_NUMBER),
-        packed(TICK_NUMBER, 1, 2, None, None),
-        packed(TICK_NUMBER, 1, 2, None, None, None, None),
+        packed(TICK_NUMBER, 1, 2, None, None, None),
+        packed(TICK_NUMBER, 1, 2, None, None, None, None, None),
         packed([TICK_NUMBER], 1),
     ],
     ids=bytes.hex,
@@ -379,16 +381,17 @@ def test_a_field_of_the_wrong_type_is_refused_by_name(cls: type) -> None:
 def test_a_number_is_no_truth_and_truth_no_number() -> None:
     good = packed(WRITE_NUMBER, "/x", 1, False)
     assert decode(good)
-    for bad in (packed(WRITE_NUMBER, "/x", 1, 0), packed(TICK_NUMBER, True, 1, None, None, None)):
+    for bad in (packed(WRITE_NUMBER, "/x", 1, 0), packed(TICK_NUMBER, True, 1, None, None, None, None)):
         with pytest.raises(wire.WireError, match="expected, "):
             decode(bad)
 
 
 def test_a_whole_number_will_do_where_seconds_are_due_but_not_infinity() -> None:
-    (tick,) = decode(packed(TICK_NUMBER, 1, 2, None, 3, None))
+    (tick,) = decode(packed(TICK_NUMBER, 1, 2, None, 3, None, None))
     assert exact(tick.now_s) == exact(3.0)
-    huge = b"\x96" + bytes([TICK_NUMBER]) + b"\x01\x02\xc0" + b"\xc8\x01\x00\x06" + b"\x7f" * 256 + b"\xc0"
-    for bad in (packed(TICK_NUMBER, 1, 2, None, math.inf, None), packed(TICK_NUMBER, 1, 2, None, math.nan, None), huge):
+    huge = b"\x97" + bytes([TICK_NUMBER]) + b"\x01\x02\xc0" + b"\xc8\x01\x00\x06" + b"\x7f" * 256 + b"\xc0\xc0"
+    endless = [packed(TICK_NUMBER, 1, 2, None, never, None, None) for never in (math.inf, math.nan)]
+    for bad in (*endless, huge):
         with pytest.raises(wire.WireError):
             decode(bad)
 

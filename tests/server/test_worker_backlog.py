@@ -15,11 +15,11 @@ NOTHING: dict[str, Any] = {}
 
 
 def begin(action: int) -> messages.Tick:
-    return messages.Tick(call=1, action=action, arguments=NOTHING, now_s=None, period_s=None)
+    return messages.Tick(call=1, action=action, arguments=NOTHING, now_s=None, period_s=None, after=None)
 
 
 def update(action: int) -> messages.Tick:
-    return messages.Tick(call=2, action=action, arguments=None, now_s=None, period_s=None)
+    return messages.Tick(call=2, action=action, arguments=None, now_s=None, period_s=None, after=None)
 
 
 def updates(*actions: int) -> messages.TickAll:
@@ -27,7 +27,7 @@ def updates(*actions: int) -> messages.TickAll:
 
 
 def stop(action: int) -> messages.Stop:
-    return messages.Stop(call=4, action=action, status="INVALID")
+    return messages.Stop(call=4, action=action, status="INVALID", if_begun=False)
 
 
 def shut_down(action: int) -> messages.Shutdown:

@@ -119,7 +119,7 @@ def conversation(channel: Channel) -> Conversation:
 
 
 def tick(call: int) -> messages.Tick:
-    return messages.Tick(call=call, action=1, arguments=None, now_s=None, period_s=None)
+    return messages.Tick(call=call, action=1, arguments=None, now_s=None, period_s=None, after=None)
 
 
 def test_calls_come_one_by_one_and_in_order_also_from_one_body(channel: Channel, conversation: Conversation) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from scenario_execution_remote.protocol import messages, wire
@@ -35,7 +36,7 @@ def set_up(action: int) -> messages.Setup:
 
 
 def stop(action: int, status: str) -> messages.Stop:
-    return messages.Stop(call=1, action=action, status=status)
+    return messages.Stop(call=1, action=action, status=status, if_begun=False)
 
 
 def test_an_action_is_told_once_when_it_is_set_up_and_again_when_it_is_cancelled() -> None:
@@ -44,6 +45,14 @@ def test_an_action_is_told_once_when_it_is_set_up_and_again_when_it_is_cancelled
     assert deeds.of(set_up(1), result()) == messages.Deed(what="set-up", action="log")
     assert deeds.of(stop(1, "SUCCESS"), result()) is None
     assert deeds.of(stop(1, "INVALID"), result()) == messages.Deed(what="cancelled", action="log")
+
+
+def test_an_action_that_was_to_be_cancelled_if_it_had_begun_is_told_if_it_had() -> None:
+    deeds = Deeds()
+    deeds.of(create(1, "log"), result())
+    call = messages.Stop(call=1, action=1, status="INVALID", if_begun=True)
+    assert deeds.of(call, result()) is None
+    assert deeds.of(call, [replace(*result(), status="INVALID")]) == messages.Deed(what="cancelled", action="log")
 
 
 def test_an_action_that_is_not_permitted_is_told_as_refused_and_another_failure_as_that() -> None:

@@ -8,7 +8,7 @@ from scenario_execution_server.worker.standing import ALIVE_EVERY_S, StandingTic
 
 
 def tick(action: int = 1, *, now_s: float | None = None, period_s: float = 0.1) -> messages.Tick:
-    return messages.Tick(call=action, action=action, arguments=None, now_s=now_s, period_s=period_s)
+    return messages.Tick(call=action, action=action, arguments=None, now_s=now_s, period_s=period_s, after=None)
 
 
 def test_a_tick_is_due_once_in_each_period_until_its_action_is_dropped() -> None:

@@ -207,8 +207,10 @@ class RawClient:
         assert made.fault is None, made.fault
         return action
 
-    def start_tick(self, action: int, arguments: dict[str, Any] | None = None) -> int:
-        return self.start_call(messages.Tick, action=action, arguments=arguments, now_s=None, period_s=None)
+    def start_tick(self, action: int, arguments: dict[str, Any] | None = None, after: int | None = None) -> int:
+        return self.start_call(
+            messages.Tick, action=action, arguments=arguments, now_s=None, period_s=None, after=after
+        )
 
     def tick(self, action: int, arguments: dict[str, Any] | None = None) -> messages.Result:
         return self.result(self.start_tick(action, arguments))

@@ -18,7 +18,7 @@ from scenario_execution.model.osc2_parser import OpenScenario2Parser
 from scenario_execution.simulation import SimulationInterface
 from scenario_execution.utils.logging import BaseLogger
 
-from scenario_execution_remote.modifier import Remote
+from scenario_execution_remote.marker import Remote
 from scenario_execution_remote.run import RUN
 from tests.support.servers import CURVE, serving
 from tests.support.trees import VARIABLES, Example

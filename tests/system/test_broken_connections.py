@@ -123,7 +123,7 @@ def test_a_call_that_arrives_twice_is_carried_out_once(server: ServerProcess, ow
         client.hello()
         action = client.create("probe_steps", trace=str(tmp_path / "trace"), tag="a")
         assert client.tick(action, {"ticks": 100, "result": "success"}).status == "RUNNING"
-        tick = wire.encode(messages.Tick(call=77, action=action, arguments=None, now_s=None, period_s=None))
+        tick = wire.encode(messages.Tick(call=77, action=action, arguments=None, now_s=None, period_s=None, after=None))
         client.data(tick)
         for _ in range(3):
             client.send(Kind.DATA, tick, seq=client.sent)

@@ -225,7 +225,7 @@ def test_an_action_that_is_cancelled_and_one_that_is_not_permitted_are_told(desk
     with RawClient(desk.server, desk.alice) as client:
         client.hello()
         action = client.create("probe_steps", trace="", tag="")
-        client.call(messages.Stop, action=action, status="INVALID")
+        client.call(messages.Stop, action=action, status="INVALID", if_begun=False)
         client.bye()
     desk.wait_for_audit("action-cancelled", client="alice", action="probe_steps")
     assert desk.type("permit", "alice", "--allow", "run_*").returncode == 0

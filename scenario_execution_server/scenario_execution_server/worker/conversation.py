@@ -93,6 +93,15 @@ class Conversation:
         """Whether the next call has come already and is of one of these types; for who takes the calls."""
         return bool(self._calls) and type(self._calls[0]) in kinds
 
+    def waiting(self, kinds: frozenset[type]) -> list[Any]:
+        """The calls of these types that have come by now and wait; for who takes the calls.
+
+        Raises:
+            ConversationOver: the front hung up.
+        """
+        self.pause(0.0)
+        return [call for call in self._calls if type(call) in kinds]
+
     def _take_call(self) -> Any:
         return self._calls.popleft() if self._calls else None
 

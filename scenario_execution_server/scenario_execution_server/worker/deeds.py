@@ -36,7 +36,7 @@ class Deeds:
         if isinstance(call, messages.Setup):
             return self._failure(call.action, results) or self._deed("set-up", call.action, results)
         if isinstance(call, messages.Stop):
-            is_cancelled = call.status == Status.INVALID.name
+            is_cancelled = call.status == Status.INVALID.name and not (call.if_begun and results[0].status is None)
             return self._deed("cancelled", call.action, results) if is_cancelled else None
         self._names = {key: named for key, named in self._names.items() if named[1] != call.scenario}
         self._faults.pop(call.scenario, None)

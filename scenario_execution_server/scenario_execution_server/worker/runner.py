@@ -24,6 +24,7 @@ from scenario_execution_server.worker.handles import Handles
 from scenario_execution_server.worker.mirrors import feedback_text, mirror_registrations, report_feedback
 from scenario_execution_server.worker.offer import offer
 from scenario_execution_server.worker.permission import NOTHING, check_permitted
+from scenario_execution_server.worker.row import Row
 from scenario_execution_server.worker.stand_ins import (
     ModelStandIn,
     RecordingLogger,
@@ -85,6 +86,7 @@ class Runner:
         self._places: dict[int, Scenario] = {}  # action -> the scenario it belongs to
         self._processes: dict[int, Any] = {}  # token -> what an action has put into a process registry
         self._standing = StandingTicks()
+        self._row = Row(conversation.waiting)
         self._in_call: int | None = None  # action whose call is running in the main thread
         self._main_thread = threading.get_ident()
         self._handlers: dict[type, tuple[str, Callable[[Any], tuple[Status | None, bool]]]] = {
@@ -114,8 +116,16 @@ class Runner:
         action = getattr(call, "action", None)
         if action is not None:
             self._standing.drop(action)
-        result = self._do_in_order(call) if isinstance(call, (messages.Create, messages.Setup)) else self._do(call)
-        if isinstance(call, messages.Tick) and call.period_s is not None and _is_running(result):
+        if isinstance(call, messages.Tick):
+            return self._tick_one(call)
+        return self._do_in_order(call) if isinstance(call, (messages.Create, messages.Setup)) else self._do(call)
+
+    def _tick_one(self, call: messages.Tick) -> messages.Result | None:
+        if not self._row.may_begin(call):
+            return None
+        result = self._do(call)
+        self._row.ended(call, result)
+        if call.period_s is not None and _is_running(result):
             self._standing.add(replace(call, arguments=None), time.monotonic())
             return None
         return result
@@ -244,13 +254,16 @@ class Runner:
         hosted.instance.initialise = already_initialised
         return None, False
 
-    def _stop(self, call: messages.Stop) -> tuple[None, bool]:
+    def _stop(self, call: messages.Stop) -> tuple[Status | None, bool]:
         if call.status not in Status.__members__:
             raise CallError(f"'{call.status}' is no py_trees status")
         hosted = self._find(call.action)
+        if call.if_begun and hosted.instance.status is Status.INVALID:
+            return None, False
         hosted.has_been_stopped = True
-        hosted.instance.stop(Status[call.status])
-        return None, False
+        status = Status[call.status]
+        hosted.instance.stop(status)
+        return status, True
 
     def _shut_down(self, call: messages.Shutdown) -> tuple[None, bool]:
         hosted = self._find(call.action)
@@ -287,7 +300,8 @@ class Runner:
         for number in numbers:
             hosted = self._actions[number]
             if hosted.instance.status == Status.RUNNING and not hosted.has_been_stopped:
-                self._log_fault(self._do(messages.Stop(call=0, action=number, status=Status.INVALID.name)))
+                stop = messages.Stop(call=0, action=number, status=Status.INVALID.name, if_begun=False)
+                self._log_fault(self._do(stop))
         for number in numbers:
             self._log_fault(self._do(messages.Shutdown(call=0, action=number)))
             self._standing.drop(number)

@@ -80,13 +80,16 @@ class Setup:
 class Tick:
     """One ``tick()``. ``arguments`` for ``execute`` if this tick activates the action, else None; ``now_s`` is scenario
     time, None without a scenario clock. With ``period_s`` the worker goes on ticking by itself, that often, until the
-    action is not RUNNING any more, and only then answers: for links on which an answer takes longer than a tick."""
+    action is not RUNNING any more, and only then answers: for links on which an answer takes longer than a tick.
+    ``after`` is the call of the tick right before it, if this one is to take place only once that one has ended with
+    SUCCESS; else it is not answered, as the answer to that one says so already."""
 
     call: int
     action: int
     arguments: dict[str, Any] | None
     now_s: float | None
     period_s: float | None
+    after: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +113,13 @@ class Execute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """Call ``stop(status)``, that is ``terminate(status)``."""
+    """Call ``stop(status)``, that is ``terminate(status)``; with ``if_begun`` not if the action is INVALID, as
+    py_trees' composites do with their children."""
 
     call: int
     action: int
     status: str
+    if_begun: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Actions in a row, which the server begins one behind the other: never one that the tree would not have begun."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from py_trees.common import Status
+
+from benchmarks.delay import delayed
+from scenario_execution_remote.protocol import messages
+from tests.support.probe import trace_of
+from tests.support.rawclients import RawClient
+from tests.support.servers import Identity, ServerProcess
+from tests.support.waiting import wait_until
+from tests.system.conftest import Start
+
+FAR_S = 0.4  # one way: longer than the tree takes to stop the row
+START_S = 60.0  # the engine has to start first
+
+
+def test_none_is_begun_behind_an_action_that_was_cancelled_while_it_blocked(
+    server: ServerProcess, start: Start, tmp_path: Path
+) -> None:
+    gate, trace = tmp_path / "gate", tmp_path / "trace"
+    client = start(
+        f"""
+        serial:
+            probe_trouble(trace: "{trace}", tag: "first", phase: "update", deed: "wait", text: "{gate}")
+            probe_steps(trace: "{trace}", tag: "second")
+        with:
+            failure_is_success()
+            timeout(500ms)
+            remote("{server.endpoint}")
+        probe_steps(trace: "{trace}", tag: "here", ticks: 3)
+        """
+    )
+    wait_until(lambda: "update(RUNNING)" in trace_of(trace, "here"), START_S)  # so the row has been given up
+    gate.touch()
+    outcome = client.finish()
+    assert outcome.code == 0, outcome.output
+    assert "terminate SUCCESS(INVALID)" in trace_of(trace, "first")  # it did succeed, but too late
+    assert trace_of(trace, "second") == ["setup(INVALID)", "shutdown(INVALID)"]
+
+
+def test_one_that_runs_already_is_cancelled_by_a_tree_that_does_not_know_of_it_yet(
+    server: ServerProcess, start: Start, tmp_path: Path
+) -> None:
+    gate, trace = tmp_path / "gate", tmp_path / "trace"
+    with delayed(server.endpoint, FAR_S) as far:
+        client = start(
+            f"""
+            one_of:
+                serial:
+                    probe_steps(trace: "{trace}", tag: "first", ticks: 1)
+                    probe_steps(trace: "{trace}", tag: "second", ticks: 1000)
+                    probe_steps(trace: "{trace}", tag: "third")
+                with:
+                    remote("{far}")
+                probe_steps(trace: "{trace}", tag: "here", ticks: 2)
+            probe_trouble(phase: "update", deed: "wait", text: "{gate}")
+            """
+        )
+        wait_until(lambda: "request_cancel(RUNNING)" in trace_of(trace, "second"), START_S)  # not at the end of all
+        gate.touch()
+        assert client.finish().code == 0
+    assert "terminate INVALID(SUCCESS)" in trace_of(trace, "first")
+    assert trace_of(trace, "second")[:5] == [
+        "setup(INVALID)", "execute(INVALID)", "update(INVALID)", "terminate INVALID(RUNNING)",
+        "request_cancel(RUNNING)",
+    ]  # fmt: skip
+    assert "execute(INVALID)" not in trace_of(trace, "third")
+
+
+def test_a_stop_if_begun_is_for_those_that_were(server: ServerProcess, owner: Identity, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    with RawClient(server, owner) as client:
+        client.hello()
+        first, second, third = (client.create("probe_steps", trace=str(trace), tag=tag) for tag in "abc")
+        quick, long = {"ticks": 1, "result": "success"}, {"ticks": 9, "result": "success"}
+        calls = [client.start_tick(first, quick)]
+        calls += [client.start_tick(second, long, after=calls[-1])]
+        calls += [client.start_tick(third, quick, after=calls[-1])]
+        assert [client.result(call).status for call in calls[:2]] == [Status.SUCCESS.name, Status.RUNNING.name]
+        stopped = [
+            client.call(messages.Stop, action=action, status=Status.INVALID.name, if_begun=True).status
+            for action in (second, third)
+        ]
+        assert stopped == [Status.INVALID.name, None]
+        client.bye()
+    assert "b request_cancel(RUNNING)" in trace_of(trace)
+    assert trace_of(trace, "c") == ["setup(INVALID)", "shutdown(INVALID)"]
+
+
+def test_an_action_raises_in_its_own_turn_and_none_behind_it_is_begun(
+    server: ServerProcess, start: Start, tmp_path: Path
+) -> None:
+    trace = tmp_path / "trace"
+    client = start(
+        f"""
+        serial:
+            probe_steps(trace: "{trace}", tag: "first", ticks: 1)
+            probe_trouble(trace: "{trace}", tag: "second", phase: "update", deed: "raise", text: "ValueError")
+            probe_steps(trace: "{trace}", tag: "third")
+        with:
+            remote("{server.endpoint}")
+        """
+    )
+    outcome = client.finish()
+    assert outcome.code == 1
+    assert "execute(INVALID)" not in trace_of(trace, "third")
+    assert "terminate SUCCESS(INVALID)" in trace_of(trace, "first")
