@@ -24,8 +24,8 @@ MEANINGS = {
     "nodes of the tree here, and on the actions there, one after the other.",
     "rate": "The tree is ticked by time, and waits for no link: behind a long one the server keeps the beat, and says "
     "when something ends.",
-    "sequence": "The server begins each as soon as the one before it has succeeded, and the tree goes through its steps "
-    "with answers that are there already.",
+    "sequence": "The server begins each as soon as the one before it has succeeded, and the tree goes through its "
+    "steps with answers that are there already.",
     "round_trip": "A tick passes through the front, which admits, counts and passes on, to the worker, and back.",
     "peers": "What others offer is a call for each action, which a tree of many actions pays as many times.",
     "setup": "The first `setup()` sends all, so what is left are the round trips of connecting, once for all actions.",

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import py_trees
 from scenario_execution import ScenarioExecution
 from scenario_execution.model.osc2_parser import OpenScenario2Parser
+from scenario_execution.scenario_execution_base import ScenarioExecutionConfig
 from scenario_execution.simulation import SimulationInterface
 from scenario_execution.utils.logging import BaseLogger
 
@@ -213,6 +214,8 @@ def serving_twins(folder: Path, keys: Path, site: str) -> Iterator[Twins]:
             server.wait_for_log("listening on")
             yield Twins(folder, (str(folder / "server" / "s"), server.endpoint))
     finally:
+        config = ScenarioExecutionConfig()  # of this process: what comes after is not in a scenario's directory
+        config.scenario_file_directory = config.output_directory = None
         if before is None:
             del os.environ["SCENARIO_EXECUTION_KEYS_DIR"]
         else:
