@@ -19,6 +19,7 @@ PACKAGE_OF_FOLDER = {
     "remote": "scenario_execution_remote",
     "server": "scenario_execution_server",
 }
+TESTS = Path(__file__).parent
 skipped_on_ci: list[str] = []
 
 
@@ -40,8 +41,10 @@ def is_pure(path: Path) -> bool:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     # Reading the other files takes longer than running the pure ones.
-    if config.option.markexpr == "pure" and collection_path.is_file() and not is_pure(collection_path):
-        return True
+    if config.option.markexpr == "pure":
+        if collection_path.is_dir():
+            return collection_path.parent == TESTS and collection_path.name not in PACKAGE_OF_FOLDER or None
+        return not is_pure(collection_path) or None
     return None
 
 

@@ -67,6 +67,7 @@ class RefusalLog:
     def __init__(self, command: Callable[[str], str] = str) -> None:
         self._command = command
         self._strangers: OrderedDict[Refusal, _Stranger] = OrderedDict()
+        self._unsaid: dict[Refusal, _Stranger] = {}  # those of them that have come again since
         self._shares: OrderedDict[str, tuple[float, float]] = OrderedDict()  # by address: lines that are left, and when
         self._swallowed_count = 0
         self._counted_at_s = -COUNT_EVERY_S
@@ -91,10 +92,12 @@ class RefusalLog:
                 lines.append(self._line(refusal, 1))
             else:
                 stranger.unsaid_count += 1
-        for refusal, stranger in self._strangers.items():
-            if stranger.unsaid_count and now_s - stranger.said_at_s >= REPEAT_AFTER_S and len(lines) < LINES_AT_ONCE:
+                self._unsaid[refusal] = stranger
+        for refusal, stranger in list(self._unsaid.items()):
+            if now_s - stranger.said_at_s >= REPEAT_AFTER_S and len(lines) < LINES_AT_ONCE:
                 lines.append(self._line(refusal, stranger.unsaid_count))
                 stranger.said_at_s, stranger.unsaid_count = now_s, 0
+                del self._unsaid[refusal]
         if self._swallowed_count and now_s - self._counted_at_s >= COUNT_EVERY_S:
             fields: dict[str, object] = {"times": self._swallowed_count}
             lines.append(Line(sentence="refused more clients than can be listed", fields=fields))
@@ -114,7 +117,8 @@ class RefusalLog:
     def _remember(self, refusal: Refusal, now_s: float) -> None:
         self._strangers[refusal] = _Stranger(now_s)
         if len(self._strangers) > _REMEMBERED:
-            self._strangers.popitem(last=False)
+            forgotten, _ = self._strangers.popitem(last=False)
+            self._unsaid.pop(forgotten, None)
 
     def _line(self, refusal: Refusal, times: int) -> Line:
         fields: dict[str, object] = {"address": refusal.address, "times": times if times > 1 else None}

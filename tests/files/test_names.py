@@ -18,6 +18,7 @@ from scenario_execution_remote.files.names import (
     checked,
     checked_link,
 )
+from tests.support.examples import thrifty
 
 GOOD = ["a", "a b", "ä", "a/b/c", "...", ".hidden", "a..b", "~", "-rf", "CON", "x" * 255, os.fsdecode(b"\xff"), "a\\b"]
 BAD = [
@@ -39,6 +40,7 @@ def test_a_hostile_name_is_refused_and_shown_harmlessly(name: str) -> None:
     assert str(caught.value).isprintable() and len(str(caught.value)) < 1000
 
 
+@thrifty
 @given(st.text(alphabet=st.sampled_from("ab./\\\n\x00~é\udcff"), max_size=20))
 def test_no_accepted_name_leads_out_of_its_folder(name: str) -> None:
     try:
@@ -70,6 +72,7 @@ def test_a_link_that_may_lead_out_is_refused(name: str, target: str) -> None:
         checked_link(name, target)
 
 
+@thrifty
 @given(st.sampled_from(GOOD), st.text(max_size=200), st.integers(1, 999))
 def test_the_name_beside_another_is_a_different_good_name_in_the_same_folder(
     name: str, origin: str, count: int

@@ -17,7 +17,7 @@ from scenario_execution_remote.files.pace import BLOCK_BYTES, MESSAGES_IN_WINDOW
 from scenario_execution_remote.files.receiving import Receiver
 from scenario_execution_remote.files.sending import Digest, Piece, cost_of, digest_of, pieces
 from scenario_execution_remote.protocol import messages
-from tests.support.wire_values import thrifty
+from tests.support.examples import thrifty
 
 BLOCK = os.urandom(BLOCK_BYTES)
 ZEROS = bytes(BLOCK_BYTES)

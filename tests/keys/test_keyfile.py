@@ -4,16 +4,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scenario_execution_keys.errors import KeyFileError
 from scenario_execution_keys.keyfile import MAX_FILE_BYTES, KeyFile, format_key_file, parse_key_file
+from tests.support.examples import thrifty
 from tests.support.keys import CLIENT, GOOD_PUBLIC, GOOD_SECRET, SERVER, hostile_texts
 
 PATH = Path("/somewhere/alice.key")
 MEND = "Run: mend it"
-QUICK = settings(max_examples=30, deadline=None)
 # A named alphabet: to build all of Unicode takes Hypothesis two seconds. ZPL can say one kind of quote in a value.
 VALUES = st.text("ab =#:%\\{}[]é漢🤖'", max_size=20) | st.text('ab =#"', max_size=20)
 NAMES = st.text("aZ09._/-", max_size=10).map(lambda rest: "n" + rest)
@@ -23,7 +23,7 @@ def parse(data: bytes) -> KeyFile:
     return parse_key_file(data, path=PATH, mend=MEND)
 
 
-@QUICK
+@thrifty
 @given(st.dictionaries(NAMES, VALUES, max_size=4), st.booleans())
 def test_what_is_written_is_read_back(metadata: dict[str, str], with_secret: bool) -> None:
     secret = CLIENT.secret if with_secret else None
@@ -33,7 +33,7 @@ def test_what_is_written_is_read_back(metadata: dict[str, str], with_secret: boo
     assert dict(found.metadata) == metadata
 
 
-@QUICK
+@thrifty
 @given(st.binary(max_size=300) | st.text("mcurvetadp-k =\"'#\n\r\t\0é", max_size=200).map(str.encode))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     try:
@@ -42,7 +42,7 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
         assert str(error).startswith(str(PATH)) and str(error).endswith(MEND)
 
 
-@QUICK
+@thrifty
 @given(st.integers(0, len(GOOD_SECRET) - 1), st.integers(0, 255))
 def test_a_file_with_one_changed_byte_never_yields_another_key(position: int, byte: int) -> None:
     data = GOOD_SECRET[:position] + bytes([byte]) + GOOD_SECRET[position + 1 :]

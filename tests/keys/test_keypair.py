@@ -6,17 +6,16 @@ import pickle
 import string
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from zmq.utils import z85
 
 from scenario_execution_keys.errors import KeyTextError
 from scenario_execution_keys.keypair import KeyPair, PublicKey, SecretKey
+from tests.support.examples import thrifty
 from tests.support.keys import CLIENT, SERVER
 
 KEYS = st.binary(min_size=32, max_size=32).filter(any)
-QUICK = settings(max_examples=25, deadline=None)
-
 
 def message_of(text: str) -> str:
     with pytest.raises(KeyTextError) as caught:
@@ -24,7 +23,7 @@ def message_of(text: str) -> str:
     return str(caught.value)
 
 
-@QUICK
+@thrifty
 @given(KEYS)
 def test_both_text_forms_of_a_public_key_lead_back_to_it(raw: bytes) -> None:
     key = PublicKey.from_bytes(raw)
@@ -34,14 +33,14 @@ def test_both_text_forms_of_a_public_key_lead_back_to_it(raw: bytes) -> None:
     assert hash(PublicKey.parse(key.text)) == hash(key)
 
 
-@QUICK
+@thrifty
 @given(KEYS)
 def test_both_text_forms_of_a_secret_key_lead_back_to_it(raw: bytes) -> None:
     secret = SecretKey(z85.encode(raw).decode())
     assert SecretKey.parse(secret.reveal_text()) == SecretKey.parse(secret.reveal_z85()) == secret
 
 
-@QUICK
+@thrifty
 @given(KEYS)
 def test_people_paste_only_letters_digits_and_one_hyphen(raw: bytes) -> None:
     key = PublicKey.from_bytes(raw)
@@ -51,7 +50,7 @@ def test_people_paste_only_letters_digits_and_one_hyphen(raw: bytes) -> None:
         assert set(text.removeprefix(prefix)) <= set(string.ascii_lowercase + "234567")
 
 
-@QUICK
+@thrifty
 @given(KEYS, st.integers(0, 55), st.sampled_from(string.ascii_lowercase + string.digits))
 def test_a_changed_character_is_noticed(raw: bytes, position: int, char: str) -> None:
     text = PublicKey.from_bytes(raw).text
@@ -61,7 +60,7 @@ def test_a_changed_character_is_noticed(raw: bytes, position: int, char: str) ->
         assert "typo" in message_of(changed)
 
 
-@QUICK
+@thrifty
 @given(KEYS, st.integers(0, 54))
 def test_two_swapped_characters_are_noticed(raw: bytes, position: int) -> None:
     text = PublicKey.from_bytes(raw).text

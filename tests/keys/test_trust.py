@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scenario_execution_keys.errors import EntryNameError, KeyFileError
@@ -22,9 +22,9 @@ from scenario_execution_keys.trust import (
     find_server,
     is_loopback,
 )
+from tests.support.examples import thrifty
 from tests.support.keys import CLIENT, SERVER
 
-QUICK = settings(max_examples=30, deadline=None)
 NAMES = st.text("abz09._-", min_size=1, max_size=12).filter(lambda text: text[0] not in ".-" and text[-1] not in ".-")
 HOSTS = NAMES.filter(lambda text: ".." not in text) | st.ip_addresses().map(str)
 
@@ -62,7 +62,7 @@ def test_a_name_that_could_leave_the_folder_hide_or_confuse_a_shell_is_refused(n
     assert "\n" not in str(caught.value) and "\0" not in str(caught.value)
 
 
-@QUICK
+@thrifty
 @given(st.text(max_size=80))
 @example("DOMAIN\\alice")
 @example("..")
@@ -168,7 +168,7 @@ def test_what_is_no_tcp_endpoint_is_refused_with_the_command_to_run(text: str) -
         ServerScope.parse(text)
 
 
-@QUICK
+@thrifty
 @given(HOSTS, st.none() | st.integers(1, 65535))
 def test_a_scope_written_down_is_the_same_scope_when_read(host: str, port: int | None) -> None:
     scope = ServerScope(host=canonical_host(host), port=port)
@@ -176,7 +176,7 @@ def test_a_scope_written_down_is_the_same_scope_when_read(host: str, port: int |
     assert "/" not in scope.file_stem and not scope.file_stem.startswith(".") and len(scope.file_stem) < 250
 
 
-@QUICK
+@thrifty
 @given(HOSTS, HOSTS, st.none() | st.integers(1, 65535), st.none() | st.integers(1, 65535))
 def test_two_scopes_never_share_a_file(one: str, other: str, port: int | None, other_port: int | None) -> None:
     first = ServerScope(host=canonical_host(one), port=port)
@@ -184,7 +184,7 @@ def test_two_scopes_never_share_a_file(one: str, other: str, port: int | None, o
     assert (first == second) == (first.file_stem == second.file_stem)
 
 
-@QUICK
+@thrifty
 @given(st.lists(st.sampled_from(["0", "1", "7", "010", "0x7f", "127", "255", "256", "65535", "16777216"]), max_size=5))
 @example(["127", "1"])
 @example(["2130706433"])

@@ -17,7 +17,8 @@ from scenario_execution_remote.protocol.client import ClientSession, Delivered, 
 from scenario_execution_remote.protocol.frames import Frame, Kind, decode_frame
 from scenario_execution_remote.protocol.server import ServerSession
 from scenario_execution_remote.protocol.stream import WINDOW_FRAMES
-from tests.support.wire_values import hello, thrifty, welcome
+from tests.support.examples import thrifty
+from tests.support.wire_values import hello, welcome
 
 SESSION = b"session-of-tests"
 BEGAN_S = 100.0

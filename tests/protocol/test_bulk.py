@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_remote.protocol.bulk import APART_BYTES, bin_header
 from scenario_execution_remote.protocol.frames import BODY_LIMIT_BYTES
-from tests.support.wire_values import thrifty
+from tests.support.examples import thrifty
 
 ACCEPTED = frozenset((messages.Chunk, messages.ArtifactEnd))
 END = messages.ArtifactEnd(number=7, digest=b"d" * 32, text="")

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_remote.protocol.frames import BODY_LIMIT_BYTES
 from scenario_execution_remote.protocol.values import Handle, Reference
-from tests.support.wire_values import exact, messages_of, thrifty, value_through_the_wire, values
+from tests.support.examples import thrifty
+from tests.support.wire_values import exact, messages_of, value_through_the_wire, values
 
 EVERYTHING = frozenset(wire.MESSAGES)
 TICK = messages.Tick(

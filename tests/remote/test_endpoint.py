@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scenario_execution_keys.trust import is_loopback, scopes_for
 from scenario_execution_remote.endpoint import DEFAULT_PORT, UNIX_PATH_LIMIT_BYTES, Endpoint
 from scenario_execution_remote.errors import EndpointError, RemoteError
+from tests.support.examples import thrifty
 
 READ_AS = {
     "robot": "robot:7613",
@@ -185,6 +186,7 @@ def parsed(text: str) -> Endpoint | None:
         return None
 
 
+@thrifty
 @given(HOST, st.integers(1, 65535))
 def test_the_canonical_text_of_a_tcp_endpoint_reads_back_as_itself(host: str, port: int) -> None:
     endpoint = parsed(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
@@ -196,6 +198,7 @@ def test_the_canonical_text_of_a_tcp_endpoint_reads_back_as_itself(host: str, po
         assert host in ("0.0.0.0", "::", "::ffff:0:0", "::ffff:0.0.0.0")
 
 
+@thrifty
 @given(PATH)
 def test_the_canonical_text_of_a_unix_endpoint_reads_back_as_itself(parts: list[str]) -> None:
     endpoint = parsed("/" + "/".join(parts))
@@ -204,6 +207,7 @@ def test_the_canonical_text_of_a_unix_endpoint_reads_back_as_itself(parts: list[
         assert Endpoint.parse(endpoint.zmq_address()) == endpoint
 
 
+@thrifty
 @given(st.text(max_size=300))
 def test_any_text_is_an_endpoint_or_an_endpoint_error(text: str) -> None:
     endpoint = parsed(text)
@@ -211,6 +215,7 @@ def test_any_text_is_an_endpoint_or_an_endpoint_error(text: str) -> None:
         assert Endpoint.parse(endpoint.text) == endpoint
 
 
+@thrifty
 @given(HOST)
 def test_the_known_servers_understand_every_host_that_an_endpoint_may_have(host: str) -> None:
     endpoint = parsed(f"[{host}]" if ":" in host else host)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scenario_execution_remote.greeting import GREETING_BYTES, GREETING_PROBE, Tongue, is_complete, read_greeting
+from tests.support.examples import thrifty
 
 
 def zmtp(mechanism: bytes, signature: bytes = b"\xff" + bytes(7) + b"\x01\x7f", version: bytes = b"\x03\x00") -> bytes:
@@ -73,6 +74,7 @@ def test_the_probe_is_the_beginning_of_a_greeting_and_no_more() -> None:
     assert b"\n" not in GREETING_PROBE
 
 
+@thrifty
 @given(st.binary(max_size=GREETING_BYTES))
 def test_no_bytes_of_a_peer_can_upset_or_flood_the_log(data: bytes) -> None:
     greeting = read_greeting(data)
@@ -81,6 +83,7 @@ def test_no_bytes_of_a_peer_can_upset_or_flood_the_log(data: bytes) -> None:
         assert '"' not in text and len(text) < 60
 
 
+@thrifty
 @given(st.binary(max_size=GREETING_BYTES), st.binary(min_size=1, max_size=GREETING_BYTES))
 def test_what_is_complete_stays_complete_when_more_arrives(data: bytes, more: bytes) -> None:
     if is_complete(data):

@@ -17,7 +17,7 @@ from scenario_execution_server.legacy import (
     REQUEST_LIMIT_BYTES,
     LegacyDialect,
 )
-from tests.support.wire_values import thrifty
+from tests.support.examples import thrifty
 
 NOW_S = 1000.0
 ENVELOPE = [b"\x00\x01", b""]

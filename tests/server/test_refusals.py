@@ -42,17 +42,17 @@ def test_a_flood_of_keys_is_counted_instead_of_listed() -> None:
     assert lines[-1].fields == {"times": 1020}
 
 
-def flood(count: int) -> list[Refusal]:
-    return [Refusal(key=None, address="10.0.0.1", why=f"{number}-{count}") for number in range(count)]
+def flood(look: int, count: int = 2 * LINES_AT_ONCE) -> list[Refusal]:
+    return [Refusal(key=None, address="10.0.0.1", why=f"{number} at look {look}") for number in range(count)]
 
 
 def test_a_flood_that_goes_on_is_a_line_a_second_and_hides_nobody_who_comes_from_elsewhere() -> None:
     log = RefusalLog()
-    log.lines(flood(100), 0.0)
-    said = [line for look in range(1, 401) for line in log.lines(flood(100 + look), look / 4)]
+    log.lines(flood(0), 0.0)
+    said = [line for look in range(1, 401) for line in log.lines(flood(look), look / 4)]
     assert sum("why" in line.fields for line in said) == 100
     assert sum(line.sentence == "refused more clients than can be listed" for line in said) == 100 / COUNT_EVERY_S
-    named = [line for line in log.lines([*flood(1000), stranger("10.0.0.2")], 101.0) if line.stranger is not None]
+    named = [line for line in log.lines([*flood(401), stranger("10.0.0.2")], 101.0) if line.stranger is not None]
     assert [address for line in named for _, address in [line.stranger or (None, "")]] == ["10.0.0.2"]
 
 
@@ -61,6 +61,14 @@ def test_memory_stays_bounded_whatever_strangers_come() -> None:
     for number in range(1100):
         log.lines([Refusal(key=None, address=f"10.0.{number // 256}.{number % 256}", why="x")], float(number))
     assert len(log._strangers) == len(log._shares) == 1000
+
+
+def test_a_stranger_that_is_forgotten_before_it_is_named_again_stays_forgotten() -> None:
+    log = RefusalLog()
+    log.lines([stranger(), stranger()], 0.0)
+    for number in range(1000):
+        log.lines([Refusal(key=None, address=f"10.1.{number // 256}.{number % 256}", why="x")], float(number) / 100)
+    assert log.lines([], REPEAT_AFTER_S) == []
 
 
 def test_a_key_that_cannot_be_one_is_listed_as_it_is() -> None:

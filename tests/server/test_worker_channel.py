@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scenario_execution_server.worker.channel import (
@@ -21,6 +21,7 @@ from scenario_execution_server.worker.channel import (
     WorkerChannel,
     encode_frame,
 )
+from tests.support.examples import thrifty
 
 Pair = tuple[FrontChannel, WorkerChannel]
 
@@ -38,7 +39,7 @@ def pair(ends: tuple[socket.socket, socket.socket]) -> Pair:
     return FrontChannel(ends[0], max_frame_bytes=1_000_000), WorkerChannel(ends[1], max_frame_bytes=1_000_000)
 
 
-@settings(deadline=None)  # a busy machine pauses a test for longer than any example takes
+@thrifty
 @given(st.lists(st.binary(max_size=40), max_size=8), st.lists(st.integers(1, 9), min_size=1))
 def test_however_the_stream_is_cut_the_frames_come_out_whole(payloads: list[bytes], cuts: list[int]) -> None:
     stream = b"".join(map(encode_frame, payloads))

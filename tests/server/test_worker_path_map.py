@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scenario_execution_server.worker.path_map import PathMap
+from tests.support.examples import thrifty
 
 THERE, HERE = "/client/out", "/tmp/session-1/output-1"
 
@@ -66,6 +67,7 @@ def test_the_root_folder_stands_for_nothing() -> None:
     assert paths.inward("/etc") == "/etc" and not paths
 
 
+@thrifty
 @given(
     st.recursive(
         st.text(alphabet="/clientou .-", max_size=20) | st.integers(), lambda inner: st.lists(inner, max_size=3)

@@ -3,23 +3,17 @@
 
 from __future__ import annotations
 
-import os
 import types
 import typing
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_remote.protocol.values import Handle, Reference
 
 ALL_MESSAGES = wire.MESSAGES
-
-# No deadline: two busy cores make any single example slow. The same examples each time on the CI machine, so that a
-# change is not blamed for what an earlier one did.
-thrifty = settings(deadline=None, max_examples=30, derandomize=bool(os.environ.get("CI")), database=None)
 
 texts = st.text(st.characters(exclude_categories=()), max_size=8)  # lone surrogates among them
 integers = st.integers() | st.integers(min_value=-(2**300), max_value=2**300)
