@@ -64,6 +64,15 @@ class Channel:
         (message,) = wire.decode(self._outgoing.get(timeout=LIMIT_S), wire.FROM_WORKER)
         return message
 
+    def said_at_once(self) -> list[Any]:
+        """What the worker says with the next payload."""
+        return wire.decode(self._outgoing.get(timeout=LIMIT_S), wire.FROM_WORKER)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the worker has said nothing that was not looked at."""
+        return self._outgoing.empty()
+
     def answer(self, value: Any = None, error: str | None = None, text: str = "") -> messages.Ask:
         asked: messages.Ask = self.said()
         self.client_says(messages.Answer(ticket=asked.ticket, value=value, error=error, text=text))
@@ -132,6 +141,46 @@ def test_what_is_said_goes_out_in_order(channel: Channel, conversation: Conversa
     for text in ("one", "two"):
         conversation.say(messages.Log(level="info", text=text))
     assert [channel.said().text, channel.said().text] == ["one", "two"]
+
+
+def log(text: str) -> messages.Log:
+    return messages.Log(level="info", text=text)
+
+
+def test_what_is_said_soon_goes_out_with_what_is_said_next_and_before_it(
+    channel: Channel, conversation: Conversation
+) -> None:
+    for text in ("one", "two"):
+        conversation.say_soon(log(text))
+    assert channel.is_silent
+    conversation.say(log("three"))
+    assert [message.text for message in channel.said_at_once()] == ["one", "two", "three"]
+    assert channel.is_silent
+
+
+def test_what_is_said_soon_goes_out_before_anything_is_waited_for(
+    channel: Channel, conversation: Conversation, threads: Threads
+) -> None:
+    conversation.say_soon(log("one"))
+    taken = threads.run(conversation.next_call)
+    assert channel.said().text == "one"
+    channel.client_says(tick(1))
+    assert taken().call == 1
+
+
+def test_a_look_at_what_has_come_sends_nothing(channel: Channel, conversation: Conversation) -> None:
+    conversation.say_soon(log("one"))
+    channel.client_says(tick(1), messages.EndScenario(call=2, scenario=1), tick(3))
+    found = conversation.waiting(frozenset((messages.EndScenario,)))
+    assert [call.call for call in found] == [2]
+    assert conversation.peek().call == 1
+    assert channel.is_silent
+
+
+def test_no_more_than_a_little_is_held_back(channel: Channel, conversation: Conversation) -> None:
+    conversation.say_soon(log("one"))
+    conversation.say_soon(log("x" * 100_000))
+    assert [len(message.text) for message in channel.said_at_once()] == [3, 100_000]
 
 
 def test_what_cannot_travel_goes_out_as_what_stands_for_it(channel: Channel) -> None:

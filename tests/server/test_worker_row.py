@@ -97,3 +97,11 @@ def test_that_any_that_was_begun_in_the_row_is_stopped_ends_it(row: Row, waiting
     row.ended(tick(11, 2, after=10), result(11, "SUCCESS"))
     waiting.append(stop(1))
     assert not row.may_begin(tick(12, 3, after=11))
+
+
+def test_only_the_next_of_the_row_goes_on_with_it(row: Row) -> None:
+    assert not row.goes_on_with(tick(11, 2, after=10))
+    row.ended(tick(10, 1), result(10, "SUCCESS"))
+    assert row.goes_on_with(tick(11, 2, after=10))
+    for other in (None, tick(11, 2), tick(11, 2, after=9), stop(1)):
+        assert not row.goes_on_with(other)

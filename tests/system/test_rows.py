@@ -17,6 +17,7 @@ from tests.system.conftest import Start
 
 FAR_S = 0.4  # one way: longer than the tree takes to stop the row
 START_S = 60.0  # the engine has to start first
+QUICK = {"ticks": 1, "result": "success"}
 
 
 def test_none_is_begun_behind_an_action_that_was_cancelled_while_it_blocked(
@@ -77,10 +78,10 @@ def test_a_stop_if_begun_is_for_those_that_were(server: ServerProcess, owner: Id
     with RawClient(server, owner) as client:
         client.hello()
         first, second, third = (client.create("probe_steps", trace=str(trace), tag=tag) for tag in "abc")
-        quick, long = {"ticks": 1, "result": "success"}, {"ticks": 9, "result": "success"}
-        calls = [client.start_tick(first, quick)]
+        long = {"ticks": 9, "result": "success"}
+        calls = [client.start_tick(first, QUICK)]
         calls += [client.start_tick(second, long, after=calls[-1])]
-        calls += [client.start_tick(third, quick, after=calls[-1])]
+        calls += [client.start_tick(third, QUICK, after=calls[-1])]
         assert [client.result(call).status for call in calls[:2]] == [Status.SUCCESS.name, Status.RUNNING.name]
         stopped = [
             client.call(messages.Stop, action=action, status=Status.INVALID.name, if_begun=True).status
@@ -90,6 +91,25 @@ def test_a_stop_if_begun_is_for_those_that_were(server: ServerProcess, owner: Id
         client.bye()
     assert "b request_cancel(RUNNING)" in trace_of(trace)
     assert trace_of(trace, "c") == ["setup(INVALID)", "shutdown(INVALID)"]
+
+
+def test_the_answer_of_an_action_does_not_wait_for_one_behind_it_that_blocks(
+    server: ServerProcess, owner: Identity, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    with RawClient(server, owner) as client:
+        client.hello()
+        quick = [client.create("probe_steps", trace="", tag="") for _ in range(2)]
+        blocking = client.create(
+            "probe_trouble", trace="", tag="", phase="update", deed="wait", text=str(gate), side="any", ticks=1
+        )
+        calls = [client.start_tick(quick[0], QUICK)]
+        calls += [client.start_tick(quick[1], QUICK, after=calls[0])]
+        calls += [client.start_tick(blocking, {}, after=calls[1])]
+        assert [client.result(call).status for call in calls[:2]] == [Status.SUCCESS.name] * 2
+        gate.touch()
+        assert client.result(calls[2]).status == Status.SUCCESS.name
+        client.bye()
 
 
 def test_an_action_raises_in_its_own_turn_and_none_behind_it_is_begun(

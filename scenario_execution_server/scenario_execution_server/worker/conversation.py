@@ -14,6 +14,8 @@ from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_server.worker.channel import ChannelBrokenError
 from scenario_execution_server.worker.origin import taken_apart
 
+_HELD_BYTES = 64 * 1024  # no more is held back: far below what a body may be, with whatever is said next
+
 
 class Channel(Protocol):
     """What the conversation needs of ``worker.channel``."""
@@ -50,6 +52,9 @@ class Conversation:
         self._asked: set[int] = set()  # tickets whose answers somebody waits for; no other answer is kept
         self._answers: dict[int, messages.Answer] = {}
         self._tickets = itertools.count(1)
+        self._sending = threading.Lock()
+        self._held: list[bytes] = []
+        self._held_bytes = 0
         self._diverted: dict[type, Callable[[Any], None]] = {}
         self._heard: Callable[[Any], Any] = _unchanged
         self._said: Callable[[Any], Any] = _unchanged
@@ -75,9 +80,21 @@ class Conversation:
         """Send pieces of files at once; see :meth:`say`."""
         self._send(*wire.encode_pieces([self._said(piece) for piece in pieces]).parts)
 
+    def say_soon(self, message: Any) -> None:
+        """Send one message along with whatever is said next, or before anything is waited for; see :meth:`say`. For
+        who takes the calls."""
+        payload = wire.encode(self._said(message), self._foreign)
+        with self._sending:
+            self._held.append(payload)
+            self._held_bytes += len(payload)
+        if self._held_bytes > _HELD_BYTES:
+            self._send()
+
     def _send(self, *payload: bytes | memoryview) -> None:
         try:
-            self._channel.send(*payload)
+            with self._sending:  # what was held back goes first, whoever speaks
+                held, self._held, self._held_bytes = self._held, [], 0
+                self._channel.send(*held, *payload)
         except ChannelBrokenError:
             pass  # nobody listens any more; whoever waits for a call or an answer is told, an action's log line is not
 
@@ -92,6 +109,10 @@ class Conversation:
     def has_next(self, kinds: frozenset[type]) -> bool:
         """Whether the next call has come already and is of one of these types; for who takes the calls."""
         return bool(self._calls) and type(self._calls[0]) in kinds
+
+    def peek(self) -> Any:
+        """The next call, if it has come already; else None. For who takes the calls."""
+        return self._calls[0] if self._calls else None
 
     def waiting(self, kinds: frozenset[type]) -> list[Any]:
         """The calls of these types that have come by now and wait; for who takes the calls.
@@ -172,6 +193,8 @@ class Conversation:
     def _look(self, left_s: float | None) -> None:
         """Read and file what comes within *left_s* seconds, for all threads. The lock is held, but not meanwhile."""
         received: list[Any] | None = []
+        if self._held and left_s != 0.0:
+            self._send()
         self._is_somebody_reading = True
         self._lock.release()
         try:

@@ -77,13 +77,13 @@ def _carry_out_calls(conversation: Conversation, runner: Runner, outputs: Output
         files.collect_after(call, results)
         for result in results:
             if result is not None:
-                answer(conversation, result)
+                answer(conversation, result, is_hurrying=runner.is_hurrying())
 
 
-def answer(conversation: Conversation, result: Any) -> None:
+def answer(conversation: Conversation, result: Any, *, is_hurrying: bool = False) -> None:
     """Send what a call has led to; if that cannot travel, as an action's output of many megabytes cannot, then why."""
     try:
-        conversation.say(result)
+        (conversation.say_soon if is_hurrying else conversation.say)(result)
     except CannotTravelError as error:
         if isinstance(result, messages.Ticked) and result.result is not None:
             conversation.say(replace(result, result=_instead_of(result.result, error)))

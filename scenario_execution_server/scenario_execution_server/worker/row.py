@@ -44,5 +44,9 @@ class Row:
         has_succeeded = result.fault is None and result.status == Status.SUCCESS.name
         self._succeeded = call.call if has_succeeded else None
 
+    def goes_on_with(self, call: Any) -> bool:
+        """Whether *call*, the next one, begins another action of the row."""
+        return type(call) is messages.Tick and call.after is not None and call.after == self._succeeded
+
     def _is_end(self, call: Any) -> bool:
         return not isinstance(call, messages.Stop) or call.action in self._actions

@@ -34,6 +34,7 @@ from scenario_execution_server.worker.stand_ins import (
 from scenario_execution_server.worker.standing import StandingTicks
 
 FUTURES_WAIT_S = 30.0  # as long as the engine's ROS runner waits for what actions want to have finished at the end
+_QUICK_S = 0.001  # a tick's work; the answer to the one before may wait for so long, as it goes faster with it
 _FUTURES_LOOK_EVERY_S = 0.02  # a future of another library only has done(): it can be looked at, not waited for
 
 
@@ -87,6 +88,7 @@ class Runner:
         self._processes: dict[int, Any] = {}  # token -> what an action has put into a process registry
         self._standing = StandingTicks()
         self._row = Row(conversation.waiting)
+        self._quick: set[type | None] = set()  # classes of actions whose last activation was
         self._in_call: int | None = None  # action whose call is running in the main thread
         self._main_thread = threading.get_ident()
         self._handlers: dict[type, tuple[str, Callable[[Any], tuple[Status | None, bool]]]] = {
@@ -123,12 +125,24 @@ class Runner:
     def _tick_one(self, call: messages.Tick) -> messages.Result | None:
         if not self._row.may_begin(call):
             return None
+        began_s = time.monotonic()
         result = self._do(call)
+        is_quick = time.monotonic() - began_s < _QUICK_S
+        (self._quick.add if is_quick else self._quick.discard)(self._class_of(call.action))
         self._row.ended(call, result)
         if call.period_s is not None and _is_running(result):
             self._standing.add(replace(call, arguments=None), time.monotonic())
             return None
         return result
+
+    def is_hurrying(self) -> bool:
+        """Whether the next call begins the next action of a row, and such actions are over in no time."""
+        following = self._conversation.peek()
+        return self._row.goes_on_with(following) and self._class_of(following.action) in self._quick
+
+    def _class_of(self, action: int) -> type | None:
+        hosted = self._actions.get(action)
+        return None if hosted is None else type(hosted.instance)
 
     def _do_in_order(self, call: messages.Create | messages.Setup) -> messages.Result:
         """Create or set up an action, unless one before it in the scenario has raised: then answer with that."""
