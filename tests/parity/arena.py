@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from tests.parity.engines import Engine
 from tests.parity.outcome import Outcome, files_of, plain_lines, spoken, without_tracebacks
 from tests.parity.row import Pace, Row, localised
 from tests.parity.twins import make_twins
+from tests.support.engines import Engine
 from tests.support.inventory import MARK, Found, end_marked, marked, new_mark
 from tests.support.probe import make_site
 from tests.support.servers import BIN, CURVE, Identity, ServerProcess, clean_environment, make_owner

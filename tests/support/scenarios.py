@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.engines import Engines
+from tests.support.engines import Run as EngineRun
 from tests.support.inventory import MARK, end_marked, marked, new_mark
 from tests.support.servers import BIN, clean_environment
 from tests.support.waiting import wait_until
@@ -66,9 +68,12 @@ class ScenarioProcess:
         options: For its command line.
         keys: The client's key store.
         site: PYTHONPATH that makes plug-ins available to it.
+        engines: Where it is run; None for a process that has nothing loaded.
     """
 
-    def __init__(self, folder: Path, text: str, *options: str, keys: Path, site: str) -> None:
+    def __init__(
+        self, folder: Path, text: str, *options: str, keys: Path, site: str, engines: Engines | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.mark = new_mark("client")
@@ -78,11 +83,18 @@ class ScenarioProcess:
         variables = clean_environment(
             PYTHONPATH=site, PROBE_SIDE="client", SCENARIO_EXECUTION_KEYS_DIR=str(keys), **{MARK: self.mark}
         )
+        words = [str(BIN / "scenario_execution"), str(file), *options]
+        self._output.touch()
+        self._engines = engines
+        self._engine = engines.take() if engines is not None else None
+        self.process: subprocess.Popen[bytes] | EngineRun
+        if self._engine is not None:
+            self.process = self._engine.start(words, variables, folder, self._output, self._output, None)
+            return
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [BIN / "scenario_execution", file, *options],
-                env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder,
-            )  # fmt: skip
+                words, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder
+            )
 
     @property
     def output(self) -> str:
@@ -103,7 +115,7 @@ class ScenarioProcess:
         """Wait for its end."""
         try:
             code = self.process.wait(within_s)
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, TimeoutError):
             raise AssertionError(f"the run did not end within {within_s:g} s:\n{self.output}") from None
         return Outcome(code=code, output=self.output)
 
@@ -115,15 +127,19 @@ class ScenarioProcess:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        if self._engines is not None and self._engine is not None:
+            self._engines.give_back(self._engine)
         here = marked(self.mark)
         end_marked(self.mark)
         assert not here, f"left running on the client's side: {here}"
 
 
 @contextmanager
-def running(folder: Path, text: str, *options: str, keys: Path, site: str) -> Iterator[ScenarioProcess]:
+def running(
+    folder: Path, text: str, *options: str, keys: Path, site: str, engines: Engines | None = None
+) -> Iterator[ScenarioProcess]:
     """A run for the length of a block; see `ScenarioProcess`."""
-    process = ScenarioProcess(folder, text, *options, keys=keys, site=site)
+    process = ScenarioProcess(folder, text, *options, keys=keys, site=site, engines=engines)
     try:
         yield process
     finally:

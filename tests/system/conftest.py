@@ -10,9 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.engines import Engines
 from tests.support.probe import make_site
 from tests.support.scenarios import Outcome, ScenarioProcess, running, scenario
-from tests.support.servers import BRISK, CURVE, Identity, ServerProcess, make_guest, make_owner, serving
+from tests.support.servers import (
+    BRISK,
+    CURVE,
+    Identity,
+    ServerProcess,
+    clean_environment,
+    make_guest,
+    make_owner,
+    serving,
+)
 
 
 @pytest.fixture(scope="session")
@@ -96,16 +106,30 @@ def serve(tmp_path: Path, owner: Identity, guest: Identity, site: str) -> Iterat
         yield start
 
 
+@pytest.fixture(scope="session")
+def engines(site: str) -> Iterator[Engines]:
+    """The engine, loaded once for all runs."""
+    engines = Engines(clean_environment(PYTHONPATH=site))
+    yield engines
+    engines.close()
+
+
 @pytest.fixture
-def start(tmp_path: Path, owner: Identity, site: str) -> Iterator[Start]:
-    """Start a run and go on: `start(body, *options, who=..., whole=False)`."""
+def start(tmp_path: Path, owner: Identity, site: str, engines: Engines) -> Iterator[Start]:
+    """Start a run and go on: `start(body, *options, who=..., whole=False, fresh=False)`.
+
+    With `fresh` in a process that loads the engine itself, as a user's does: tests/system/test_first_light.py does so.
+    """
     numbers = itertools.count(1)
     with ExitStack() as stack:
 
-        def begin(body: str, *options: str, who: Identity = owner, whole: bool = False) -> ScenarioProcess:
+        def begin(
+            body: str, *options: str, who: Identity = owner, whole: bool = False, fresh: bool = False
+        ) -> ScenarioProcess:
             folder = tmp_path / f"client-{next(numbers)}"
             text = body if whole else scenario(body)
-            return stack.enter_context(running(folder, text, *options, keys=who.folder, site=site))
+            loaded = None if fresh else engines
+            return stack.enter_context(running(folder, text, *options, keys=who.folder, site=site, engines=loaded))
 
         yield begin
 

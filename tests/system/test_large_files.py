@@ -63,7 +63,7 @@ def test_a_large_file_comes_home_in_little_memory_on_both_sides(serve: Serve, st
     parts = f"part = os.urandom(1 << 20); [f.write(part) for _ in range({SIZE_MIB})]"
     write = f"f = (out / 'big').open('wb'); {parts}; f.close()"
     action = code(server.endpoint, update=write).replace('"copy"', '"copy", heartbeat_failure_timeout: 10s')
-    client = start(whole(action), "-o", str(here(tmp_path)), whole=True)
+    client = start(whole(action), "-o", str(here(tmp_path)), whole=True, fresh=True)
     with peaks_of(server, client.process.pid) as peaks:
         outcome = client.finish(60.0 + SIZE_MIB)
     assert outcome.code == 0, outcome.output

@@ -89,7 +89,7 @@ def become(request: dict[str, object]) -> str:
     tempfile.tempdir = None
     os.chdir(request["folder"])
     for fd, path in ((0, os.devnull), (1, request["stdout"]), (2, request["stderr"])):
-        opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)  # both may be one file
         os.dup2(opened, fd)
         os.close(opened)
     if request["nap_s"] is not None:
@@ -114,6 +114,7 @@ def serve(control: socket.socket) -> str | None:
 
 
 if __name__ == "__main__":
+    sys.path.pop(0)  # this folder, which no installed script has there
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     warm_up()
     gc.freeze()  # what is loaded stays: no fork's collector goes through it, at its end either

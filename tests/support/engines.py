@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs of the engine's command line, in processes of their own that need not load the engine first."""
+"""Runs of the engine's command line, in processes of their own that need not load the engine first.
+
+Loading it and parsing its libraries takes two seconds of a run, which most tests are not about.
+"""
 
 from __future__ import annotations
 
@@ -92,3 +95,32 @@ class Engine:
         self._socket.close()
         self.process.kill()
         self.process.wait()
+
+
+class Engines:
+    """As many of them as there are runs at the same time, from one thread.
+
+    Args:
+        environment: See `Engine`.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._all: list[Engine] = []
+        self._free: list[Engine] = []
+
+    def take(self) -> Engine:
+        """One that nobody uses."""
+        if not self._free:
+            self._free.append(Engine(self._environment))
+            self._all += self._free
+        return self._free.pop()
+
+    def give_back(self, engine: Engine) -> None:
+        """Its run has ended."""
+        self._free.append(engine)
+
+    def close(self) -> None:
+        """End them all."""
+        for engine in self._all:
+            engine.close()
