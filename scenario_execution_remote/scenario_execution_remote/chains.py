@@ -3,7 +3,8 @@
 
 Between the end of an action and the beginning of its neighbour in a sequence the tree does nothing, so nothing is lost
 if it is not asked there, and a round trip is saved for each. The tree goes through its own steps afterwards, with the
-answers that are there already. When an action does not succeed at once, the server forgets those behind it.
+answers that are there already. When an action does not succeed in its first tick, the server begins none of those
+behind it, and the tree does so in their own turn.
 """
 
 from __future__ import annotations
@@ -73,21 +74,28 @@ class Rows:
                 raise
             return self._send([call])[0]  # each of the others has its own turn to say so
         if behind:
-            Chain(node, list(zip(behind, others, strict=True)), self._was_enough)
+            Chain(node, first, list(zip(behind, others, strict=True)), self._was_enough)
         return first
 
-    def forget(self, node: Member) -> None:
-        """*node* has not succeeded: the server begins none of those behind it."""
-        for _, pending in self._cut(node):
+    def forget(self, chain: Chain) -> None:
+        """The server begins none of those that the tree has not come to."""
+        for _, pending in self._cut(chain):
             self._link.forget(pending)
 
-    def stop(self, node: Member, status: Status) -> Pending:
-        """Have *node* stopped, and those behind it that the server has begun already."""
-        behind = self._cut(node)
-        stops = [(node.number, status, False), *((follower.number, Status.INVALID, True) for follower, _ in behind)]
+    def stop(self, node: Member, status: Status, *, if_begun: bool) -> Pending:
+        """Have *node* stopped, and those behind it that the server has begun already.
+
+        Args:
+            node: Where the tree is, or has been.
+            status: For its ``stop()``.
+            if_begun: Whether the server may not have begun it.
+        """
+        chain = node.chain
+        behind = self._cut(chain) if chain is not None and not chain.is_ahead(node) else []
+        stops = [(node.number, status, if_begun), *((follower.number, Status.INVALID, True) for follower, _ in behind)]
         stopped, *others = self._send([
-            messages.Stop(call=self._link.next_number(), action=action, status=how.name, if_begun=if_begun)
-            for action, how, if_begun in stops
+            messages.Stop(call=self._link.next_number(), action=action, status=how.name, if_begun=only_if_begun)
+            for action, how, only_if_begun in stops
         ])  # fmt: skip
         for (follower, begun), other in zip(behind, others, strict=True):
             begun.abandon(follower.log_late_fault)
@@ -99,11 +107,9 @@ class Rows:
         node.log_late_fault(answer)
         self._link.forget(begun)
 
-    def _cut(self, node: Member) -> list[tuple[Member, Pending]]:
-        if node.chain is None or node.chain.is_ahead(node):
-            return []
+    def _cut(self, chain: Chain) -> list[tuple[Member, Pending]]:
         self._length = _LEAST
-        return node.chain.cut()
+        return chain.cut()
 
     def _was_enough(self) -> None:
         self._length = min(2 * self._length, _MOST)
@@ -137,36 +143,42 @@ class Chain:
 
     Args:
         first: The node that the tree is at.
+        begun: The call that has begun it.
         behind: The others, in order, each with its call.
         was_enough: Called when the tree has come to the last one.
     """
 
     def __init__(
-        self, first: Member, behind: Sequence[tuple[Member, Pending]], was_enough: Callable[[], None]
+        self, first: Member, begun: Pending, behind: Sequence[tuple[Member, Pending]], was_enough: Callable[[], None]
     ) -> None:
-        self._present = first
+        self._present, self._begun = first, begun
         self._behind = deque(behind)
         self._was_enough = was_enough
         for node in (first, *(node for node, _ in behind)):
             node.chain = self
 
-    def reach(self, node: Member) -> Pending:
-        """The tree has come to *node*, the next one: the call that has begun it."""
+    def goes_on_with(self, node: Member) -> bool:
+        """Whether *node* is the next one, and its turn has come without the tree: the one before it, where the tree has
+        been until now, has succeeded in its first tick and not in a later one."""
+        answer = self._begun.result
+        has_succeeded = isinstance(answer, messages.Result) and answer.status == Status.SUCCESS.name
+        return has_succeeded and bool(self._behind) and self._behind[0][0] is node
+
+    def reach(self) -> Pending:
+        """The tree has come to the next one: the call that has begun it, unless the server says otherwise."""
         self._present.chain = None
-        self._present, pending = self._behind.popleft()
-        assert self._present is node
+        self._present, self._begun = self._behind.popleft()
         if not self._behind:
-            node.chain = None
+            self._present.chain = None
             self._was_enough()
-        return pending
+        return self._begun
 
     def is_ahead(self, node: Member) -> bool:
         """Whether the tree has not come to *node* yet."""
         return self._present is not node
 
     def cut(self) -> list[tuple[Member, Pending]]:
-        """The action that the tree is at has not succeeded, and none of those behind it, which are returned, has begun;
-        or it is stopped."""
+        """It ends where the tree is; those behind, which are returned, are begun in their own turn."""
         left, self._behind = list(self._behind), deque()
         for node in (self._present, *(node for node, _ in left)):
             node.chain = None

@@ -106,6 +106,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
     def begin_setup(self, scenario: int, kwargs: dict[str, Any]) -> None:
         """Send this action's set-up, for :meth:`setup` to wait for: those of a whole tree travel at the same time."""
         self._scenario = scenario
+        self.chain = None  # of a set-up before this one, on another link
         self._clock = kwargs.get("clock")
         self._waits_without_limit = "simulation" in kwargs  # simulated time stands still meanwhile
         run_logger = kwargs.get("logger") or self._local.logger
@@ -147,8 +148,10 @@ class RemoteNode(py_trees.behaviour.Behaviour):
     def initialise(self) -> None:
         """Resolve the arguments of this activation, here and now, exactly as the engine would."""
         self._abandon_pending()
-        if self.chain is not None and self.chain.is_ahead(self):
-            return  # begun already, with arguments that are the same now
+        if self.chain is not None:
+            if self.chain.goes_on_with(self):
+                return  # begun already, with arguments that are the same now
+            self._forget_row()
         self._arguments = self._resolve()
 
     def _resolve(self) -> dict[str, Any]:
@@ -168,11 +171,12 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         if awaited is not None and awaited.number == tick and awaited.has_left_running(self.number):
             self._awaited = None  # the usual case: ticked along with one that came before it
             return Status.RUNNING
-        if awaited is None or awaited.has_missed(self.number) or (
-            awaited.number != tick and awaited.has_left_running(self.number)
-        ):  # fmt: skip
-            if awaited is not None:
-                self._show_late(awaited.pending.result)
+        if awaited is None:
+            awaited = self._begin_tick(session, tick)
+        elif awaited.has_missed(self.number):
+            awaited = self._begin_again(session, tick, awaited)
+        elif awaited.number != tick and awaited.has_left_running(self.number):
+            self._show_late(awaited.pending.result)
             awaited = self._begin_tick(session, tick)
         self._awaited = awaited
         # One wait for each call: what has not come within a tick's wait is slow, and must not keep every tick, and what
@@ -181,7 +185,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         if not awaited.pending.wait(self._patience_s() if may_wait else 0.0):
             return self._still_running(awaited.pending)
         if awaited.has_missed(self.number):  # the one before it in its wave has ended meanwhile
-            awaited = self._awaited = self._begin_tick(session, tick)
+            awaited = self._awaited = self._begin_again(session, tick, awaited)
             if not awaited.pending.wait(self._patience_s()):
                 return self._still_running(awaited.pending)
         if not awaited.has_left_running(self.number) and not session.files.are_home(self._patience_s()):
@@ -191,16 +195,15 @@ class RemoteNode(py_trees.behaviour.Behaviour):
             return self._lost(f"what '{self.name}' wrote did not all come home: {session.link.failure}")
         self._awaited = None
         if awaited.has_left_running(self.number):
-            if self.chain is not None:
-                session.rows.forget(self)
+            self._forget_row()
             if isinstance(awaited.pending.result, messages.Result):
                 self._show(awaited.pending.result)
             return Status.RUNNING
         result = awaited.result_of(self.number)
         if result is None:
             return self._lost(str(awaited.pending.error))
-        if self.chain is not None and result.status != Status.SUCCESS.name:
-            session.rows.forget(self)
+        if result.status != Status.SUCCESS.name:
+            self._forget_row()
         self._show(result)
         status = _STATUSES.get(result.status)
         if status is None:
@@ -213,11 +216,12 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         stopped_as, self._stopped_as = self._stopped_as, None
         if stopped_as is not None and stopped_as == new_status:
             return
+        is_ahead = self._awaited is not None and getattr(self._awaited.pending.call, "after", None) is not None
         self._abandon_pending()
         session = self._session
         if session is None or self._is_lost or session.link.is_over:
             return
-        pending = session.rows.stop(self, new_status)
+        pending = session.rows.stop(self, new_status, if_begun=is_ahead)
         if not pending.wait(self._patience_s()):
             pending.abandon(self.log_late_fault)
         elif isinstance(pending.result, messages.Result):
@@ -260,7 +264,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
     def _begin_tick(self, session: RemoteSession, tick: int) -> Tick:
         if self.chain is not None and self.chain.is_ahead(self):
             self._shown_before = self.feedback_message
-            pending = self.chain.reach(self)
+            pending = self.chain.reach()
             pending.sent_s = time.monotonic()  # it may have waited for its predecessor until now
             return Tick(tick, pending, [self.number])
         period_s = None if self._waits_without_limit else session.standing_period_s(self._settings.tick_wait)
@@ -278,6 +282,19 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         # debugs is to see the tree's own steps in between.
         is_alone = arguments is None or self._is_debugging or not (self._clock is None or self._waits_without_limit)
         return Tick(tick, session.call(call) if is_alone else session.rows.begin(self, call), [self.number])
+
+    def _begin_again(self, session: RemoteSession, tick: int, missed: Tick) -> Tick:
+        """Tick this node, as *missed* has not: in its row, or along with one that came before it."""
+        call = missed.pending.call
+        if isinstance(call, messages.Tick):
+            self._forget_row()
+            self._arguments = call.arguments
+        return self._begin_tick(session, tick)
+
+    def _forget_row(self) -> None:
+        """None of those behind this one is begun but by the tree."""
+        if self.chain is not None:
+            self._require_session().rows.forget(self.chain)
 
     def arguments_ahead(self, link: Link) -> dict[str, Any] | None:
         """What the next activation will give to this action, if that is certain already and it may be begun on *link*

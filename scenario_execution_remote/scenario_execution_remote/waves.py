@@ -53,9 +53,12 @@ class Tick:
         return answer is not None and answer.fault is None and answer.status == "RUNNING"
 
     def has_missed(self, action: int) -> bool:
-        """Whether the answer is here and *action* was not ticked, because one before it did not stay RUNNING."""
+        """Whether the answer is here and *action* was not ticked: one before it did not stay RUNNING, or its row ended
+        before it."""
         answer = self.pending.result
-        return isinstance(answer, messages.Ticked) and self._places[action] > answer.running
+        if isinstance(answer, messages.Ticked):
+            return self._places[action] > answer.running
+        return answer is not None and answer.fault is None and answer.status is None
 
     def result_of(self, action: int) -> messages.Result | None:
         """What became of *action*; None if it stayed RUNNING in company, or if the call failed."""

@@ -13,6 +13,7 @@ from py_trees.common import Status
 from py_trees.composites import Parallel, Selector, Sequence
 
 from scenario_execution_remote.chains import Chain, Rows, following
+from scenario_execution_remote.errors import RemoteError
 from scenario_execution_remote.link import Link
 from scenario_execution_remote.marker import Remote
 from scenario_execution_remote.pending import Pending
@@ -61,8 +62,15 @@ def a_call(number: int) -> Pending:
 
 
 def a_chain(nodes: list[Leaf]) -> tuple[Chain, list[Pending]]:
-    pendings = [a_call(node.number) for node in nodes[1:]]
-    return Chain(nodes[0], list(zip(nodes[1:], pendings, strict=True)), lambda: None), pendings
+    first, *pendings = [a_call(node.number) for node in nodes]
+    return Chain(nodes[0], first, list(zip(nodes[1:], pendings, strict=True)), lambda: None), [first, *pendings]
+
+
+def answer(pending: Pending, status: str | None = "SUCCESS") -> None:
+    result = messages.Result(
+        call=pending.call.call, status=status, stopped=True, feedback="", fault=None, value=None, nodes=[]
+    )
+    pending.finish(result, None)
 
 
 class Wire:
@@ -111,7 +119,7 @@ class Site:
             if node.chain is None:
                 self.begin(node)
             else:
-                node.chain.reach(node)
+                node.chain.reach()
         return [len(calls) for calls in self.wire.sent[before:]]
 
 
@@ -186,19 +194,35 @@ def test_the_tree_catches_up_one_by_one() -> None:
     nodes = leaves(3)
     chain, pendings = a_chain(nodes)
     assert [chain.is_ahead(node) for node in nodes] == [False, True, True]
-    assert chain.reach(nodes[1]) is pendings[0]
+    assert chain.reach() is pendings[1]
     assert [node.chain for node in nodes] == [None, chain, chain]
     assert [chain.is_ahead(node) for node in nodes[1:]] == [False, True]
-    assert chain.reach(nodes[2]) is pendings[1]
+    assert chain.reach() is pendings[2]
     assert [node.chain for node in nodes] == [None, None, None]
 
 
 def test_a_cut_sets_those_behind_free_and_tells_which_they_were() -> None:
     nodes = leaves(4)
     chain, pendings = a_chain(nodes)
-    chain.reach(nodes[1])
-    assert chain.cut() == [(nodes[2], pendings[1]), (nodes[3], pendings[2])]
+    chain.reach()
+    assert chain.cut() == [(nodes[2], pendings[2]), (nodes[3], pendings[3])]
     assert [node.chain for node in nodes] == [None] * 4
+
+
+@pytest.mark.parametrize("status", ["SUCCESS", "RUNNING", "FAILURE", None])
+def test_the_row_goes_on_with_the_next_one_if_the_first_tick_before_it_has_succeeded(status: str | None) -> None:
+    nodes = leaves(3)
+    chain, pendings = a_chain(nodes)
+    assert not any(map(chain.goes_on_with, nodes))  # nobody knows yet
+    answer(pendings[0], status)
+    assert [chain.goes_on_with(node) for node in nodes] == [False, status == "SUCCESS", False]
+
+
+def test_the_row_does_not_go_on_when_the_link_is_lost() -> None:
+    nodes = leaves(2)
+    chain, pendings = a_chain(nodes)
+    pendings[0].finish(None, RemoteError("lost"))
+    assert not chain.goes_on_with(nodes[1])
 
 
 def test_each_is_sent_with_its_own_arguments_and_the_call_that_it_comes_after() -> None:
@@ -217,25 +241,25 @@ def test_twice_as_many_go_along_each_time_that_all_were_of_use_up_to_a_limit() -
 def test_behind_an_action_that_takes_its_time_one_goes_along_and_what_was_sent_in_vain_is_not_waited_for() -> None:
     site = Site(9)
     site.begin(site.nodes[0])
-    site.rows.forget(site.nodes[0])
+    chain = site.nodes[0].chain
+    assert chain is not None
+    site.rows.forget(chain)
     assert site.wire.forgotten == [2, 3, 4, 5]
     assert [node.chain for node in site.nodes] == [None] * 9
     site.begin(site.nodes[1])
     assert [len(calls) for calls in site.wire.sent] == [5, 2]
 
 
-def test_without_any_behind_it_nothing_is_learnt() -> None:
+def test_without_any_behind_it_there_is_no_row() -> None:
     site = Site(1)
     site.begin(site.nodes[0])
-    site.rows.forget(site.nodes[0])
     assert site.nodes[0].chain is None
-    assert site.wire.forgotten == []
 
 
 def test_a_stop_is_for_those_behind_as_well_if_they_have_begun() -> None:
     site = Site(3)
     site.begin(site.nodes[0])
-    stopped = site.rows.stop(site.nodes[0], Status.FAILURE)
+    stopped = site.rows.stop(site.nodes[0], Status.FAILURE, if_begun=False)
     stops = site.wire.sent[-1]
     assert [(call.action, call.status, call.if_begun) for call in stops] == [
         (0, "FAILURE", False), (1, "INVALID", True), (2, "INVALID", True),
@@ -249,8 +273,8 @@ def test_an_action_that_the_tree_has_left_behind_is_stopped_alone() -> None:
     site.begin(site.nodes[0])
     chain = site.nodes[1].chain
     assert chain is not None
-    chain.reach(site.nodes[1])
-    site.rows.stop(site.nodes[0], Status.INVALID)
+    chain.reach()
+    site.rows.stop(site.nodes[0], Status.INVALID, if_begun=False)
     assert [call.action for call in site.wire.sent[-1]] == [0]
     assert chain.is_ahead(site.nodes[2])
 

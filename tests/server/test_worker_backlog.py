@@ -91,3 +91,9 @@ def test_the_end_of_a_scenario_passes_and_answers_what_is_pointless_now() -> Non
 def test_the_end_of_a_scenario_waits_behind_whatever_is_no_action_s() -> None:
     listing = messages.ListActions(call=1)
     assert left(waiting(listing, END)) == [listing, END]
+
+
+def test_what_waits_can_be_looked_at() -> None:
+    backlog = waiting(begin(A), stop(A), begin(B), stop(B))
+    assert backlog.of(frozenset((messages.Stop,))) == [stop(A), stop(B)]
+    assert len(left(backlog)) == 4

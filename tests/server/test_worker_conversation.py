@@ -354,3 +354,14 @@ def test_what_the_next_call_is_can_be_seen_before_it_is_taken() -> None:
     assert conversation.next_call() == beginning and conversation.has_next(kinds)
     assert conversation.next_call() == beginning and not conversation.has_next(kinds)
     assert conversation.next_call() == end and not conversation.has_next(kinds)
+
+
+def test_what_waits_is_looked_for_in_all_that_has_come_and_stays_in_its_place(
+    channel: Channel, conversation: Conversation
+) -> None:
+    end = messages.EndScenario(call=3, scenario=1)
+    assert conversation.waiting(frozenset((messages.EndScenario,))) == []
+    for call in (tick(1), tick(2), end):
+        channel.client_says(call)
+    assert conversation.waiting(frozenset((messages.EndScenario,))) == [end]
+    assert [conversation.next_call() for _ in range(3)] == [tick(1), tick(2), end]

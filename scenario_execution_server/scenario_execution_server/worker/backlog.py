@@ -31,6 +31,10 @@ class Backlog:
         """The one that has waited longest; there is one."""
         return self._calls.popleft()
 
+    def of(self, kinds: frozenset[type]) -> list[Any]:
+        """Those of these types, in order."""
+        return [call for call in self._calls if type(call) in kinds]
+
     def wait(self, call: Any) -> list[messages.Result | messages.Ticked] | None:
         """Have a call wait, or let it pass.
 

@@ -15,6 +15,7 @@ from scenario_execution_server.worker.channel import ChannelBrokenError
 from scenario_execution_server.worker.origin import taken_apart
 
 _HELD_BYTES = 64 * 1024  # no more is held back: far below what a body may be, with whatever is said next
+_LOOKS = 100  # payloads that are read to see what waits: a tree in step has one or two on their way
 
 
 class Channel(Protocol):
@@ -48,6 +49,7 @@ class Conversation:
         self._waiting_count = 0  # threads that another one reads for
         self._is_somebody_reading = False
         self._is_over = False
+        self._payload_count = 0  # so many have been read
         self._calls: deque[Any] = deque()
         self._asked: set[int] = set()  # tickets whose answers somebody waits for; no other answer is kept
         self._answers: dict[int, messages.Answer] = {}
@@ -120,7 +122,11 @@ class Conversation:
         Raises:
             ConversationOver: the front hung up.
         """
-        self.pause(0.0)
+        for _ in range(_LOOKS):
+            count = self._payload_count
+            self.pause(0.0)
+            if self._payload_count == count:
+                break
         return [call for call in self._calls if type(call) in kinds]
 
     def _take_call(self) -> Any:
@@ -225,6 +231,7 @@ class Conversation:
         if received is None:
             self._is_over = True
             return
+        self._payload_count += 1
         for message in received:
             if type(message) in self._diverted:
                 self._diverted[type(message)](message)

@@ -102,6 +102,14 @@ class Files:
             return None
         return call
 
+    def waiting(self, kinds: frozenset[type]) -> list[Any]:
+        """The calls of these types that have come by now and wait, for files as well.
+
+        Raises:
+            ConversationOver: the front hung up.
+        """
+        return [*self._backlog.of(kinds), *self._conversation.waiting(kinds)]
+
     def _may_pass(self, call: Any) -> bool:
         """Whether this is carried out although files are on their way; else it waits for them."""
         if isinstance(call, messages.FromFront):

@@ -42,8 +42,8 @@ def main(channel: socket.socket, session: str, folder: Path) -> int:
     conversation = Conversation(WorkerChannel(channel), handles.keep)
     py_trees.blackboard.Blackboard.storage = ClientStorage(conversation, handles)  # type: ignore[assignment]
     outputs = Outputs(lambda stream, data: conversation.say(messages.Output(stream=stream, data=data)))
-    runner = Runner(conversation, handles)
     files = Files(conversation, folder)
+    runner = Runner(conversation, handles, files.waiting)
     try:
         is_heard = _carry_out_calls(conversation, runner, outputs, files)
     except ConversationOver:

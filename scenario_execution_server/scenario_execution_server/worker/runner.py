@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -71,12 +71,15 @@ class Runner:
     Args:
         conversation: For log records and feedback on their way to the client.
         handles: The objects that stayed here.
+        waiting: Tells which calls of some types have come by now and wait.
 
     Attributes:
         permit: What the client may run, as the front said last; nothing before it has.
     """
 
-    def __init__(self, conversation: Conversation, handles: Handles) -> None:
+    def __init__(
+        self, conversation: Conversation, handles: Handles, waiting: Callable[[frozenset[type]], Iterable[Any]]
+    ) -> None:
         self.permit = NOTHING
         self._conversation = conversation
         self._handles = handles
@@ -87,7 +90,7 @@ class Runner:
         self._places: dict[int, Scenario] = {}  # action -> the scenario it belongs to
         self._processes: dict[int, Any] = {}  # token -> what an action has put into a process registry
         self._standing = StandingTicks()
-        self._row = Row(conversation.waiting)
+        self._row = Row(waiting)
         self._quick: set[type | None] = set()  # classes of actions whose last activation was
         self._in_call: int | None = None  # action whose call is running in the main thread
         self._main_thread = threading.get_ident()
@@ -123,14 +126,15 @@ class Runner:
         return self._do_in_order(call) if isinstance(call, (messages.Create, messages.Setup)) else self._do(call)
 
     def _tick_one(self, call: messages.Tick) -> messages.Result | None:
-        if not self._row.may_begin(call):
-            return None
         began_s = time.monotonic()
+        if not self._row.may_begin(call, began_s):
+            return None if self._row.is_end_known else _result(call.call, None, None, None)
         result = self._do(call)
         is_quick = time.monotonic() - began_s < _QUICK_S
         (self._quick.add if is_quick else self._quick.discard)(self._class_of(call.action))
-        self._row.ended(call, result)
-        if call.period_s is not None and _is_running(result):
+        is_standing = call.period_s is not None and _is_running(result)
+        self._row.ended(call, result, is_said=not is_standing)
+        if is_standing:
             self._standing.add(replace(call, arguments=None), time.monotonic())
             return None
         return result

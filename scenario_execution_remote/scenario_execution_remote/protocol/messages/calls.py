@@ -82,7 +82,8 @@ class Tick:
     time, None without a scenario clock. With ``period_s`` the worker goes on ticking by itself, that often, until the
     action is not RUNNING any more, and only then answers: for links on which an answer takes longer than a tick.
     ``after`` is the call of the tick right before it, if this one is to take place only once that one has ended with
-    SUCCESS; else it is not answered, as the answer to that one says so already."""
+    SUCCESS. If it does not take place it is answered without status or fault; or not at all, if the answer to that one,
+    with another status or a fault, says so already."""
 
     call: int
     action: int
