@@ -19,7 +19,7 @@ from .mounts import OUTPUT, Line, Mounts, Tell
 from .protocol import messages, wire
 
 LEDGER = Ledger()  # of this process: all servers of a run write into one output directory
-CLOSE_S = 30.0  # for what has arrived to be written, a megabyte at most: a disk that hangs keeps no run from ending
+CLOSE_S = 30.0  # for what has arrived to be written, two megabytes at most: a disk that hangs keeps no run from ending
 _MORE_WITHIN_S = 0.001  # else what is owed is said: a slow link's window may be one chunk
 _LOOK_EVERY_S = 0.2  # whether the link is over, which nobody says here
 

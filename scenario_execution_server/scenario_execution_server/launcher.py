@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from scenario_execution_server.worker import kin, processes
+from scenario_execution_server.worker.channel import channel_ends
 from scenario_execution_server.worker.control import Control
 from scenario_execution_server.worker.folder import remove_folder
 from scenario_execution_server.worker.fork_server import ForkServer
@@ -234,7 +235,7 @@ class LocalLauncher:
             try:
                 folder = self._make_folder(session)
                 undo.callback(remove_folder, folder)
-                channel, channel_end = socket.socketpair()
+                channel, channel_end = channel_ends()
                 undo.callback(channel.close)
                 undo.callback(channel_end.close)
                 channel.setblocking(False)

@@ -45,6 +45,14 @@ def test_several_messages_are_on_their_way_unless_the_window_is_a_single_chunk()
     assert (pace.window_bytes, pace.message_bytes) == (BLOCK_BYTES, BLOCK_BYTES)
 
 
+def test_a_message_is_of_whole_blocks_whatever_the_window_is() -> None:
+    pace = Pace()
+    for _ in range(50):
+        transfer(pace, [0.01])
+        assert pace.message_bytes % BLOCK_BYTES == 0
+        assert BLOCK_BYTES <= pace.message_bytes <= max(BLOCK_BYTES, pace.window_bytes // MESSAGES_IN_WINDOW)
+
+
 def test_no_more_than_a_window_is_on_its_way() -> None:
     pace = Pace()
     count = 0

@@ -108,7 +108,7 @@ def test_a_file_that_becomes_shorter_meanwhile_ends_where_it_ends(tmp_path: Path
 
 
 def test_on_a_fast_link_a_message_is_one_long_run(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(BLOCK * 60)
+    (tmp_path / "file").write_bytes(BLOCK * 300)
     sent: list[list[Piece]] = []
 
     def send(batch: list[Piece]) -> None:

@@ -19,6 +19,7 @@ from scenario_execution_server.worker.channel import (
     FrameTooLargeError,
     FrontChannel,
     WorkerChannel,
+    channel_ends,
     encode_frame,
 )
 from tests.support.examples import thrifty
@@ -77,6 +78,16 @@ def test_what_is_sent_in_parts_is_one_frame(pair: Pair, size_bytes: int) -> None
     assert worker.receive() == b"".join(parts)
     worker.send(*parts)
     assert front.on_readable() == [b"".join(parts)]
+
+
+def test_a_new_channel_holds_more_of_a_large_message_than_any_pair_of_sockets() -> None:
+    def held_bytes(ends: tuple[socket.socket, socket.socket]) -> int:
+        with ends[0], ends[1]:
+            front = FrontChannel(ends[0])
+            front.send(bytes(4_000_000))
+            return 4_000_000 - front.pending_bytes
+
+    assert held_bytes(channel_ends()) > 1.5 * held_bytes(socket.socketpair())
 
 
 def test_the_front_does_not_block_on_a_worker_that_does_not_read(pair: Pair) -> None:

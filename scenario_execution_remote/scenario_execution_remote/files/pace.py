@@ -10,19 +10,19 @@ from __future__ import annotations
 
 from collections import deque
 
-# A tick waits behind one of them for half a millisecond at 1 Gbit/s and for 65 ms at 1 MB/s. Smaller ones cost more
-# turns of the server's front (50 us each), which limits 64 KiB to 1 GB/s: far more than encryption lets through.
+# What digests and holes are counted in, and the least that is on its way: a tick waits behind one of them for half a
+# millisecond at 1 Gbit/s and for 65 ms at 1 MB/s.
 BLOCK_BYTES = 64 * 1024
-# Below the 1 MiB that a session may have unconfirmed on its way (stream.WINDOW_BYTES), so that there is always room
-# for a tick's answer.
-WINDOW_LIMIT_BYTES = 12 * BLOCK_BYTES
-# Each message costs every thread on its way a turn, and its confirmation another one; what is on its way while one is
-# dealt with are the others.
+# Below the 2 MiB that a session may have unconfirmed on its way (stream.WINDOW_BYTES), so that there is always room
+# for a tick's answer. It queues for 25 ms at 60 MB/s: on a slower link the window stays smaller.
+WINDOW_LIMIT_BYTES = 24 * BLOCK_BYTES
+# Each message costs every thread on its way a turn, which is most of what we cost; and its confirmation another one.
+# What is on its way while one is dealt with are the others.
 MESSAGES_IN_WINDOW = 4
 _START_BYTES = 4 * BLOCK_BYTES
 QUEUEING_LIMIT_S = 0.025  # a quarter of the usual tick: half of it may be waited, and an answer needs some itself
 REPORT_AFTER_BYTES = BLOCK_BYTES  # what a receiver says no later than that it has taken: a window may be that small
-# As long as more is there already, this much: a report for each message of a large file, and not for each chunk.
+# As long as more is there already, this much: a report for each message of a large file, and not for each block.
 REPORT_AT_MOST_BYTES = WINDOW_LIMIT_BYTES // MESSAGES_IN_WINDOW
 _LEARNT = 0.5  # of a delay that is not ours: two in a row are believed
 COST_OF_ONE_BYTES = 256  # of a message besides its data, so that ten thousand empty files are not free
@@ -51,8 +51,9 @@ class Pace:
 
     @property
     def message_bytes(self) -> int:
-        """How much to put into one message: a share of the window, so that several are on their way."""
-        return max(BLOCK_BYTES, self._window // MESSAGES_IN_WINDOW)
+        """How much to put into one message: a share of the window in whole blocks, so that several are on their way."""
+        share = self._window // MESSAGES_IN_WINDOW
+        return max(BLOCK_BYTES, share - share % BLOCK_BYTES)
 
     @property
     def is_all_taken(self) -> bool:

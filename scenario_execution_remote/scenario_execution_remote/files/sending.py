@@ -178,18 +178,20 @@ def _runs(fd: int, size_bytes: int, run_bytes: Callable[[], int]) -> Iterator[tu
 
 def _not_zero(data: bytes) -> Iterator[tuple[int, int]]:
     """Beginning and end of each run of blocks that are not all zeros."""
-    view, zeros = memoryview(data), memoryview(_ZEROS)
     begin: int | None = None
-    for at in range(0, len(view), BLOCK_BYTES):
-        block = view[at : at + BLOCK_BYTES]
-        if block == zeros[: len(block)]:
-            if begin is not None:
-                yield begin, at
+    for at in range(0, len(data), BLOCK_BYTES):
+        if data[at] or not _is_zeros(data[at : at + BLOCK_BYTES]):  # mostly the first byte says it
+            if begin is None:
+                begin = at
+        elif begin is not None:
+            yield begin, at
             begin = None
-        elif begin is None:
-            begin = at
     if begin is not None:
-        yield begin, len(view)
+        yield begin, len(data)
+
+
+def _is_zeros(block: bytes) -> bool:
+    return block == _ZEROS[: len(block)]
 
 
 def extents(fd: int, size_bytes: int) -> Iterator[tuple[int, int]]:

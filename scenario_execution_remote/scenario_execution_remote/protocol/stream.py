@@ -11,8 +11,9 @@ from scenario_execution_remote.protocol.frames import Body
 # What may be on its way unconfirmed. The server's queue for one client holds 256 messages (its QUEUED_MESSAGES): twice
 # the window, as after a repetition, and the frames without a number fit in, so that ZeroMQ never has to drop one.
 WINDOW_FRAMES = 100
-# A round trip over Wi-Fi takes 20 ms: 50 MB/s. On a bad link (1 MB/s) a beat behind it is a second late, and not lost.
-WINDOW_BYTES = 1024 * 1024
+# A round trip over Wi-Fi takes 20 ms: 100 MB/s. On a bad link (1 MB/s) a beat behind it is two seconds late, and a
+# session is lost after five.
+WINDOW_BYTES = 2 * 1024 * 1024
 
 # The receiver confirms at half the window, so that the sender never has to stop for a receiver that keeps up.
 CONFIRM_AFTER_FRAMES = WINDOW_FRAMES // 2

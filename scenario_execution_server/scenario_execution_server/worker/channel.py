@@ -28,13 +28,24 @@ PENDING_LIMIT_BYTES = 2 * (MAX_FRAME_BYTES + LENGTH_BYTES)
 Payload = bytes | memoryview
 """Of a frame that was received; of a large one its place in memory, where nobody else writes."""
 
-_WRITE_BYTES = 256 * 1024  # one send: more than the kernel's default socket buffer (208 KiB) holds
+# So that a message of a large file fits in, and neither side waits for the other in its middle. Linux keeps twice as
+# much, and no more than its net.core.wmem_max says, which by default lets 416 KiB be.
+_SEND_BUFFER_BYTES = 512 * 1024
+_WRITE_BYTES = 1024 * 1024  # one send: more than that holds
 _BUFFER_BYTES = 64 * 1024  # a frame that is larger gets a place of its own; what a tick says is far smaller
 _COPY_BYTES = 4 * 1024  # a payload up to here is copied behind its length, which is quicker than handing over two
 
 # What one `on_readable` takes at most, so that a worker that prints without pause cannot keep the front from its
 # other sessions.
 _TURN_BYTES = 1024 * 1024
+
+
+def channel_ends() -> tuple[socket.socket, socket.socket]:
+    """Both ends of a new channel, for front and worker."""
+    ends = socket.socketpair()
+    for end in ends:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+    return ends
 
 
 class ChannelError(Exception):
