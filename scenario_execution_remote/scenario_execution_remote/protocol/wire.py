@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import enum
 import functools
-import math
-import operator
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import msgpack
 
 from scenario_execution_remote.protocol import messages
 from scenario_execution_remote.protocol.bulk import bin_header, is_bulky, leading_chunks
+from scenario_execution_remote.protocol.culprits import NESTING_LIMIT, NOBODY, place_of
 from scenario_execution_remote.protocol.frames import BODY_LIMIT_BYTES, Scattered
+from scenario_execution_remote.protocol.shapes import Shape
+from scenario_execution_remote.protocol.shapes import WireError as WireError
 from scenario_execution_remote.protocol.values import Handle, Reference
 
 
@@ -39,9 +40,6 @@ class _Mark(enum.IntEnum):
 _INTEGER = 6  # extension: an integer beyond 64 bits, two's complement, big-endian
 _MARKS = {mark: msgpack.ExtType(int(mark), b"") for mark in _Mark}
 _MARK_NUMBERS = {int(mark): mark for mark in _Mark}
-_NESTING_LIMIT = 500  # levels; the oldest msgpack we allow packs 511, newer ones 1024, and none of them reads more
-_PATH_CHARACTERS = 200  # of the path to a culprit; whoever nests deeper finds the place by its beginning
-
 # Arrays and maps in what the front reads. Real messages have a dozen; each costs a call of ours, so that a megabyte of
 # them would hold up the front, and everybody with it, for half a second.
 PLAIN_CONTAINERS_LIMIT = 10_000
@@ -85,10 +83,6 @@ FROM_CLIENT = frozenset((*typing.get_args(messages.Call), *typing.get_args(messa
 FROM_FRONT = frozenset(typing.get_args(messages.FromFront))
 FROM_WORKER = frozenset(typing.get_args(messages.FromWorker))
 FOR_FRONT = frozenset(typing.get_args(messages.ForFront))
-
-
-class WireError(ValueError):
-    """The bytes are not the message that belongs here; the sentence says what is wrong with them."""
 
 
 class CannotTravelError(TypeError):
@@ -146,39 +140,6 @@ def _form_of(odd: Any, foreign: Foreign | None) -> Any:
 
 def _integer_bytes(value: int) -> bytes:
     return value.to_bytes((value.bit_length() // 8) + 1, "big", signed=True)
-
-
-def _path_to_trouble(value: object, culprit: object, path: str, above: tuple[int, ...]) -> str | None:
-    """The way from *value* to *culprit*, or to where it contains itself or is nested too deep.
-
-    Searched only once packing has already failed, and in the same order, so that this ends as soon as that did.
-    """
-    if value is culprit or id(value) in above or len(above) > _NESTING_LIMIT:
-        return path
-    for child_path, child in _children(value, path):
-        found = _path_to_trouble(child, culprit, child_path, (*above, id(value)))
-        if found is not None:
-            return found
-    return None
-
-
-def _children(value: object, path: str) -> Iterator[tuple[str, object]]:
-    if is_dataclass(value) and not isinstance(value, type):
-        for field in fields(value):
-            yield f"{path}.{field.name}" if path else field.name, getattr(value, field.name)
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield f"{path}, key", key
-            yield f"{path}[{_key_text(key)}]", item
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        for index, item in enumerate(value):
-            yield f"{path}[{index}]", item
-
-
-def _key_text(key: object) -> str:
-    if type(key) in (str, bytes, float, bool, type(None)) or type(key) is int and abs(key) < 2**64:
-        return f"{key!r:.40}"
-    return f"<{type(key).__qualname__}>"  # the repr of an action's object is the action's code, of a long number slow
 
 
 # -- values, coming in --------------------------------------------------------------------------
@@ -280,107 +241,8 @@ def _look_for_timestamp(value: object) -> None:
 
 # -- messages -----------------------------------------------------------------------------------
 
-_Check = Callable[[Any], Any]
-
-
-def _checker(hint: Any) -> _Check:
-    """A function that returns a decoded field as its declared type, or raises WireError."""
-    if hint is Any:
-        return lambda value: value
-    if hint == bytes | memoryview:  # views are made here and not by msgpack, see ``bulk``
-        return _exactly(bytes)
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        (inner,) = [argument for argument in arguments if argument is not type(None)]
-        check = _checker(inner)
-        return lambda value: None if value is None else check(value)
-    if origin is list:
-        is_list, check_item, taken = _exactly(list), _checker(arguments[0]), _taken_as_is(arguments[0])
-        # numbers of actions, by the hundred in every tick: their types are looked at in one go
-        return lambda value: (
-            value if taken.issuperset(map(type, is_list(value))) else [check_item(item) for item in value]
-        )
-    if origin is dict:
-        check_key, check_value = _checker(arguments[0]), _checker(arguments[1])
-        return lambda value: {check_key(key): check_value(item) for key, item in _exactly(dict)(value).items()}
-    if is_dataclass(hint):
-        return _Shape(typing.cast(type, hint)).build
-    return _finite if hint is float else _exactly(hint)
-
-
-def _taken_as_is(hint: Any) -> frozenset[type]:
-    """The types whose values, of whatever size, are right for *hint* without a further look."""
-    if hint in (int, str, bytes, bool, types.NoneType):
-        return frozenset((hint,))
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return frozenset().union(*map(_taken_as_is, typing.get_args(hint)))
-    return frozenset()
-
-
-def _exactly(kind: type) -> _Check:
-    def check(value: Any) -> Any:
-        if type(value) is not kind:  # not isinstance: True is no number here
-            raise WireError(f"{kind.__name__} expected, {type(value).__name__} found")
-        return value
-
-    return check
-
-
-def _finite(value: Any) -> float:
-    if type(value) not in (int, float):
-        raise WireError(f"float expected, {type(value).__name__} found")
-    if not math.isfinite(value):
-        raise WireError(f"a number expected, {value} found")
-    return float(value)
-
-
-class _Shape:
-    """How one dataclass becomes a list of its fields, and back."""
-
-    def __init__(self, cls: type) -> None:
-        hints = typing.get_type_hints(cls)
-        self.cls = cls
-        self.names = [field.name for field in fields(cls)]
-        self._fields = [(name, _taken_as_is(hints[name]), _checker(hints[name])) for name in self.names]
-        self.is_scalar = all(taken for _, taken, _ in self._fields)  # every field is of an exact type, and of no other
-        nested = [_shape_within(hints[name]) for name in self.names]
-        self._nested = [(place, shape) for place, shape in enumerate(nested) if shape is not None]
-        # of one field alone, or of none, this would not make a tuple
-        self._get_all = operator.attrgetter(*self.names) if len(self.names) > 1 else None
-
-    def flatten(self, value: Any) -> list[Any]:
-        get_all = self._get_all
-        flat = list(get_all(value)) if get_all is not None else [getattr(value, name) for name in self.names]
-        for place, shape in self._nested:
-            item = flat[place]
-            if item is not None:
-                flat[place] = [shape.flatten(one) for one in item] if type(item) is list else shape.flatten(item)
-        return flat
-
-    def build(self, items: Any) -> Any:
-        if type(items) is not list or len(items) != len(self.names):
-            raise WireError(f"{self.cls.__name__} takes a list of {len(self.names)} fields")
-        built = {}
-        for (name, taken, check), item in zip(self._fields, items, strict=True):
-            if type(item) in taken:
-                built[name] = item
-                continue
-            try:
-                built[name] = check(item)
-            except WireError as error:
-                raise WireError(f"{self.cls.__name__}.{name}: {error}") from None
-        return self.cls(**built)
-
-
-def _shape_within(hint: Any) -> _Shape | None:
-    for candidate in (hint, *typing.get_args(hint)):
-        if is_dataclass(candidate):
-            return _Shape(typing.cast(type, candidate))
-    return None
-
-
 _ARRAY = 0x90  # msgpack's array of up to 15 items; the number of a message is the first, and below 128 it is one byte
-_SHAPES = [_Shape(cls) for cls in MESSAGES]
+_SHAPES = [Shape(cls) for cls in MESSAGES]
 _NUMBERS = {cls: number for number, cls in enumerate(MESSAGES)}
 
 
@@ -448,22 +310,9 @@ def _encode(message: Any, foreign: Foreign | None) -> bytes:
             "numbers, text, bytes, None, lists, tuples, sets, dicts and variables can"
         )
     except (ValueError, RecursionError, OverflowError):
-        culprit = _NOBODY
-        why = f"contains itself, is nested more than {_NESTING_LIMIT} deep, or is too large for a message"
-    raise CannotTravelError(_locate(message, culprit), why)
-
-
-_NOBODY = object()
-
-
-def _locate(message: Any, culprit: object) -> str:
-    try:
-        path = _path_to_trouble(message, culprit, "", ())
-    except RecursionError:  # close to the limit already when the message was to be sent
-        path = None
-    if not path:
-        return f"the {type(message).__name__}"
-    return path if len(path) <= _PATH_CHARACTERS else f"{path[:_PATH_CHARACTERS]}..."
+        culprit = NOBODY
+        why = f"contains itself, is nested more than {NESTING_LIMIT} deep, or is too large for a message"
+    raise CannotTravelError(place_of(message, culprit), why)
 
 
 def decode(body: bytes | memoryview, accepted: frozenset[type], *, plain: bool = False) -> list[Any]:
