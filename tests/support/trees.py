@@ -201,7 +201,18 @@ def _composition(children: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
     return st.builds(Node, kinds, AROUND, st.lists(children, min_size=1, max_size=4).map(tuple), st.booleans())
 
 
-TREES = _composition(st.recursive(LEAVES, _composition, max_leaves=8))
+# Actions of one server right behind each other, as a server begins without the tree: most over at once, as it needs.
+QUICK = st.one_of(*[st.just("S")] * 5, USUAL, UNUSUAL)
+QUICK_ACTIONS = st.lists(QUICK, min_size=1, max_size=3).map(lambda script: Node(f"script {' / '.join(script)}"))
+ROWS = st.builds(
+    lambda around, remote, children: Node("serial", (*around, remote), tuple(children)),
+    st.lists(st.one_of(HARMLESS, CHANGING, UNTILS), max_size=2),
+    st.sampled_from(REMOTES),
+    st.lists(QUICK_ACTIONS, min_size=2, max_size=6),
+)
+BRANCHES = st.integers(0, 3).flatmap(lambda number: ROWS if number == 3 else LEAVES)
+
+TREES = _composition(st.recursive(BRANCHES, _composition, max_leaves=8))
 EXAMPLES = st.builds(Example, TREES, AROUND_SCENARIOS).map(settled)
 
 
