@@ -1,20 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What carrying bytes costs without us: through bare pyzmq over CURVE, and through the least that keeps our promises.
+"""What a tick and a file cost without us: through bare pyzmq over CURVE, and through the least that keeps our promises.
 
-The promises: a file is read by one process, which takes its digest, and reaches the network through another one, which
-has the keys; it arrives encrypted, its digest is taken once more, and it is written. Plain Python, and nothing else.
+The promises: one process has the keys and the network, another one the actions and their files, and what is between
+them and the client is encrypted. A tick is packed, passed on by the front, which knows whose session it is, unpacked
+and carried out, and all the way back. A file is read, its digest taken, and at the other end once more before it is
+written. Plain Python, and nothing that makes it safe: no limits, no clocks, no lost connections, no second client.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
+import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgpack
 import zmq
 
 from scenario_execution_keys.keypair import KeyPair
@@ -37,6 +42,52 @@ socket.curve_server = True
 socket.curve_secretkey = secret
 socket.sndhwm = 0
 print(socket.bind_to_random_port("tcp://127.0.0.1"), flush=True)
+"""
+
+_ECHO = f"""{_ROUTER}
+while True:
+    socket.send_multipart(socket.recv_multipart())
+"""
+
+_HEADER_BYTES = 36  # of a frame: as many as ours has, with the session's name in it
+
+# A process with a py_trees behaviour, and the one that has its ticks from there.
+_TICKING = f"""
+import os, select, socket as sockets, struct
+import msgpack, py_trees
+here, there = sockets.socketpair()
+if os.fork() == 0:
+    here.close()
+    class Idle(py_trees.behaviour.Behaviour):
+        def update(self):
+            return py_trees.common.Status.RUNNING
+    actions = {{1: Idle("idle")}}
+    while data := there.recv(65536):
+        call, numbers = msgpack.unpackb(data[4:])
+        running = 0
+        for number in numbers:
+            actions[number].tick_once()
+            running += actions[number].status is py_trees.common.Status.RUNNING
+        answer = msgpack.packb([call, running, None])
+        there.sendall(struct.pack("!I", len(answer)) + answer)
+    os._exit(0)
+there.close()
+{_ROUTER}
+watch = select.epoll()
+watch.register(socket.getsockopt(zmq.FD), select.EPOLLIN)
+watch.register(here.fileno(), select.EPOLLIN)
+sessions = {{}}
+while True:
+    for fd, _ in watch.poll():
+        if fd == here.fileno():
+            answer = here.recv(65536)[4:]
+            route, header = sessions[session]
+            socket.send_multipart([route, header + answer])
+        while socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+            route, data = socket.recv_multipart()
+            session, body = data[4:20], data[{_HEADER_BYTES}:]
+            sessions[session] = route, data[:{_HEADER_BYTES}]
+            here.sendall(struct.pack("!I", len(body)) + body)
 """
 
 # Sends so many messages of that size to whoever asks.
@@ -110,6 +161,37 @@ def _connected(client: KeyPair, script: str, *lines: object) -> Iterator[Socket]
         process.wait()
         process.stdin.close()
         process.stdout.close()
+
+
+@contextlib.contextmanager
+def echo(client: KeyPair) -> Iterator[Callable[[bytes], bytes]]:
+    """An authenticated ROUTER in a process of its own; yields one blocking round trip."""
+    with _connected(client, _ECHO) as socket:
+
+        def round_trip(data: bytes) -> bytes:
+            socket.send(data)
+            return socket.recv()
+
+        round_trip(b"first")
+        yield round_trip
+
+
+@contextlib.contextmanager
+def ticking(client: KeyPair) -> Iterator[Callable[[], None]]:
+    """A front and a worker of the plainest kind; yields one tick of one action."""
+    with _connected(client, _TICKING) as socket:
+        calls, watch = itertools.count(1), select.poll()
+        watch.register(int(socket.getsockopt(zmq.FD)), select.POLLIN)
+
+        def tick() -> None:
+            call = next(calls)
+            socket.send(bytes(_HEADER_BYTES) + msgpack.packb([call, [1]]))
+            while not int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+                watch.poll(1000)
+            assert msgpack.unpackb(socket.recv()[_HEADER_BYTES:]) == [call, 1, None]
+
+        tick()
+        yield tick
 
 
 def source(client: KeyPair) -> contextlib.AbstractContextManager[Socket]:

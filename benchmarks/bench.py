@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every measurement needs: a server, a bare echo beside it, keys in a temporary place, and honest statistics."""
+"""What every measurement needs: a server, keys in a temporary place, and honest statistics."""
 
 from __future__ import annotations
 
@@ -15,34 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import zmq
-
-from scenario_execution_keys.keypair import KeyPair
 from scenario_execution_keys.store import KeyStore
 from scenario_execution_remote.config import RemoteSettings
 from scenario_execution_remote.endpoint import Endpoint
 from scenario_execution_remote.link import Link
 from scenario_execution_remote.protocol import messages
 from scenario_execution_remote.security import security_for
-
-_ECHO = """
-import sys, zmq, zmq.auth.thread
-secret = bytes.fromhex(sys.stdin.readline().strip())
-context = zmq.Context()
-keeper = zmq.auth.thread.ThreadAuthenticator(context)
-keeper.start()
-class Everybody:
-    def callback(self, domain, key):
-        return True
-keeper.configure_curve_callback(domain="echo", credentials_provider=Everybody())
-socket = context.socket(zmq.ROUTER)
-socket.zap_domain = b"echo"
-socket.curve_server = True
-socket.curve_secretkey = secret
-print(socket.bind_to_random_port("tcp://127.0.0.1"), flush=True)
-while True:
-    socket.send_multipart(socket.recv_multipart())
-"""
 
 
 @dataclass(frozen=True)
@@ -87,37 +65,6 @@ def server(here: Place, *options: str, prefix: Sequence[str] = ()) -> Iterator[t
         process.terminate()
         process.wait(60)
         process.stderr.close()
-
-
-@contextlib.contextmanager
-def echo(client: KeyPair) -> Iterator[Callable[[bytes], bytes]]:
-    """A bare pyzmq CURVE ROUTER with an authenticator in a process of its own; yields one blocking round trip."""
-    pair = KeyPair.generate()
-    process = subprocess.Popen([sys.executable, "-c", _ECHO], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None and process.stdout is not None
-    process.stdin.write(pair.secret.reveal_z85().encode().hex() + "\n")
-    process.stdin.flush()
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    socket = context.socket(zmq.DEALER)
-    try:
-        socket.linger = 0
-        socket.curve_serverkey = pair.public.z85.encode()
-        socket.curve_publickey = client.public.z85.encode()
-        socket.curve_secretkey = client.secret.reveal_z85().encode()
-        socket.connect(f"tcp://127.0.0.1:{int(process.stdout.readline())}")
-
-        def round_trip(data: bytes) -> bytes:
-            socket.send(data)
-            return socket.recv()
-
-        round_trip(b"first")
-        yield round_trip
-    finally:
-        context.destroy(linger=0)
-        process.kill()
-        process.wait()
-        process.stdin.close()
-        process.stdout.close()
 
 
 class Silent:

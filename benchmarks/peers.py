@@ -23,7 +23,7 @@ from typing import Any
 import msgpack
 import zmq
 
-from benchmarks import bench
+from benchmarks import bare, bench
 from benchmarks.results import Cell, Result
 from scenario_execution_remote.protocol import messages
 
@@ -40,7 +40,7 @@ def peers(here: bench.Place, is_quick: bool) -> Result:
     rounds, calls = (5, 20) if is_quick else (20, 100)
     with contextlib.ExitStack() as stack:
         endpoint, _ = stack.enter_context(bench.server(here))
-        echo = stack.enter_context(bench.echo(here.store.client_pair()))
+        echo = stack.enter_context(bare.echo(here.store.client_pair()))
         ways: dict[str, Tick] = {
             "bare echo": lambda _count: _nothing(echo(bytes(45))),
             "this project": stack.enter_context(_together(here, endpoint)),

@@ -10,7 +10,7 @@ from functools import partial
 import py_trees
 from py_trees.common import Status
 
-from benchmarks import bench, trees
+from benchmarks import bare, bench, trees
 from benchmarks.counting import counting
 from benchmarks.delay import delayed
 from benchmarks.results import Aim, Cell, Result
@@ -27,7 +27,7 @@ def running(here: bench.Place, is_quick: bool) -> Result:
     counts = (1, 10, 100) if is_quick else (1, 10, 100, 1000)
     rows: list[list[Cell]] = []
     aims: list[Aim] = []
-    with counting() as counted, bench.server(here) as (endpoint, _), bench.echo(here.store.client_pair()) as echo:
+    with counting() as counted, bench.server(here) as (endpoint, _), bare.echo(here.store.client_pair()) as echo:
         for count in counts:
             repeats, rounds = (10, 10) if count < 1000 else (2, 5)
             settings = f'remote("{endpoint}", setup_timeout: 60s)'
@@ -72,7 +72,7 @@ def running(here: bench.Place, is_quick: bool) -> Result:
 def sequence(here: bench.Place, is_quick: bool) -> Result:
     """Twenty quick actions in a row."""
     rounds = 10 if is_quick else 40
-    with bench.server(here) as (endpoint, _), bench.echo(here.store.client_pair()) as echo:
+    with bench.server(here) as (endpoint, _), bare.echo(here.store.client_pair()) as echo:
         taken: dict[str, list[float]] = {"local": [], "remote": [], "echo": []}
         ticks: dict[str, list[float]] = {"local": [], "remote": []}
         for _ in range(rounds):

@@ -27,6 +27,7 @@ class Channel:
         self._outgoing: queue.Queue[bytes] = queue.Queue()
         self.is_broken = False
         self.readers = 0
+        self.looks = 0
         self.is_being_read = threading.Event()
 
     def send(self, *payload: bytes | memoryview) -> None:
@@ -35,6 +36,7 @@ class Channel:
         self._outgoing.put(b"".join(payload))
 
     def wait(self, timeout_s: float) -> bool:
+        self.looks += 1
         if not self._peeked:
             try:
                 self._peeked.append(self._incoming.get(timeout=timeout_s or None, block=timeout_s > 0))
@@ -175,6 +177,15 @@ def test_a_look_at_what_has_come_sends_nothing(channel: Channel, conversation: C
     assert [call.call for call in found] == [2]
     assert conversation.peek().call == 1
     assert channel.is_silent
+
+
+def test_a_look_at_what_has_come_ends_where_nothing_more_has(channel: Channel, conversation: Conversation) -> None:
+    for call in range(3):
+        channel.client_says(tick(call))
+    conversation.waiting(frozenset())
+    assert channel.looks == 4
+    conversation.waiting(frozenset())
+    assert channel.looks == 5
 
 
 def test_no_more_than_a_little_is_held_back(channel: Channel, conversation: Conversation) -> None:

@@ -219,6 +219,7 @@ class Conversation:
         payload = self._channel.receive()
         if payload is None:
             return None
+        self._payload_count += 1
         try:
             accepted, body = taken_apart(payload)
             return wire.decode(body, accepted)
@@ -231,7 +232,6 @@ class Conversation:
         if received is None:
             self._is_over = True
             return
-        self._payload_count += 1
         for message in received:
             if type(message) in self._diverted:
                 self._diverted[type(message)](message)
