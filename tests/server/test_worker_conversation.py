@@ -70,6 +70,10 @@ class Channel:
         """What the worker says with the next payload."""
         return wire.decode(self._outgoing.get(timeout=LIMIT_S), wire.FROM_WORKER)
 
+    def raw_said(self) -> bytes:
+        """The next payload."""
+        return self._outgoing.get(timeout=LIMIT_S)
+
     @property
     def is_silent(self) -> bool:
         """Whether the worker has said nothing that was not looked at."""
@@ -168,6 +172,14 @@ def test_what_is_said_soon_goes_out_before_anything_is_waited_for(
     assert channel.said().text == "one"
     channel.client_says(tick(1))
     assert taken().call == 1
+
+
+def test_what_the_front_is_told_begins_a_payload_of_its_own(channel: Channel, conversation: Conversation) -> None:
+    deed = messages.Deed(what="cancelled", action="log")
+    conversation.say_soon(log("one"))
+    conversation.tell_front(deed)
+    assert channel.said().text == "one"
+    assert channel.raw_said() == wire.encode(deed)
 
 
 def test_a_look_at_what_has_come_sends_nothing(channel: Channel, conversation: Conversation) -> None:

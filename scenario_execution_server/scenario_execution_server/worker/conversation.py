@@ -78,6 +78,12 @@ class Conversation:
         """
         self._send(wire.encode(self._said(message), self._foreign))
 
+    def tell_front(self, message: Any) -> None:
+        """Send one message to the front, which knows it by the beginning of its payload: so nothing goes before it."""
+        if self._held:
+            self._send()
+        self._send(wire.encode(message))
+
     def say_pieces(self, pieces: Iterable[messages.Piece]) -> None:
         """Send pieces of files at once; see :meth:`say`."""
         self._send(*wire.encode_pieces([self._said(piece) for piece in pieces]).parts)

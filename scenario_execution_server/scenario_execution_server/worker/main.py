@@ -61,7 +61,7 @@ def main(channel: socket.socket, session: str, folder: Path) -> int:
 def _carry_out_calls(conversation: Conversation, runner: Runner, outputs: Outputs, files: Files) -> bool:
     """Until the session ends. Returns whether its client still listens."""
     deeds = Deeds()
-    conversation.say(messages.Started(pid=os.getpid()))
+    conversation.tell_front(messages.Started(pid=os.getpid()))
     while True:
         call = files.next_call(runner.wait_s())
         if isinstance(call, messages.EndSession):
@@ -72,7 +72,7 @@ def _carry_out_calls(conversation: Conversation, runner: Runner, outputs: Output
         results = [runner.carry_out(files.translated(call))] if call is not None else runner.go_on()
         deed = deeds.of(call, results) if call is not None else None
         if deed is not None:
-            conversation.say(deed)
+            conversation.tell_front(deed)
         outputs.flush()  # what a call printed arrives before its result
         files.collect_after(call, results)
         for result in results:
