@@ -12,7 +12,6 @@ import itertools
 import math
 import secrets
 import select
-import socket
 import threading
 import time
 from collections import deque
@@ -23,6 +22,7 @@ import zmq
 
 from scenario_execution_keys.keypair import PublicKey
 
+from .bell import Bell
 from .courtesies import error_for, hello
 from .endpoint import Endpoint
 from .errors import NotEnrolledError, RemoteError, RemoteProtocolError, SessionLostError
@@ -73,10 +73,8 @@ class Link:
         self._pending: dict[int, Pending] = {}
         self._outbox: deque[Body | None] = deque()  # None: end the session
         self._files: Callable[[Any], None] | None = None
-        self._wake_in, self._wake_out = socket.socketpair()
-        self._wake_in.setblocking(False)
-        self._wake_out.setblocking(False)
-        self._abort_in, self._abort_out = socket.socketpair()
+        self._alarm = Bell()  # for the thread
+        self._abortion = Bell()
         self._turn = threading.Lock()  # whose turn it is to touch machine, inbox and socket
         self._lead = threading.Lock()  # held by who listens in the thread's place
         self._is_led = False
@@ -86,9 +84,7 @@ class Link:
         self._sleeps_until_s = 0.0
         self._watch = select.epoll()  # what the thread waits for; not for data while somebody else listens
         self._ears = select.poll()  # what is waited for in its place: data, and the bell
-        self._bell_in, self._bell_out = socket.socketpair()
-        self._bell_in.setblocking(False)
-        self._bell_out.setblocking(False)
+        self._bell = Bell()  # for who listens in its place
         self._deadline_s = 0.0
         self._inbox = Inbox(sink, self._finish, lambda body: self._machine.send(body))
         self._machine = ClientSession(
@@ -178,7 +174,7 @@ class Link:
         """Send a body without waiting for an answer; None asks for the end of the session. From any thread."""
         with self._lock:
             self._outbox.append(body)
-        self._wake()
+        self._alarm.ring()
 
     def hand_files_to(self, taker: Callable[[Any], None]) -> None:
         """*taker* gets what the worker says about files, in the link's thread and at once; to be said before start."""
@@ -205,18 +201,15 @@ class Link:
 
     def abort(self) -> None:
         """Stop at once, without telling anybody; the server notices the silence."""
-        try:
-            self._abort_out.send(b"x")
-        except OSError:
-            pass
-        self._wake()
+        self._abortion.ring()
+        self._alarm.ring()
 
     # -- in whose turn it is -----------------------------------------------------------------------
 
     def _speak(self) -> None:
         """Send what is due, in this thread if nobody else has the turn."""
         if self._connection is None or not self._turn.acquire(blocking=False):
-            self._wake()
+            self._alarm.ring()
             return
         try:
             self._take_turn(time.monotonic() + _ALONG_S)
@@ -246,7 +239,7 @@ class Link:
                 is_endless = left_s == math.inf
                 for fd, _ in self._ears.poll(None if is_endless else math.ceil(left_s * 1000)):
                     if fd != self._socket_fd:
-                        _empty(self._bell_in)
+                        self._bell.silence()
                 if not pending.is_done and self._turn.acquire(timeout=-1 if is_endless else max(left_s, 0.0)):
                     try:
                         self._take_turn(until_s, pending)
@@ -274,7 +267,7 @@ class Link:
             is_over = True
         if is_over or self._machine.next_deadline_s() < self._sleeps_until_s:
             self._is_finished = self._is_finished or is_over
-            self._wake()
+            self._alarm.ring()
 
     def _exchange(self, connection: Connection, is_enough: Callable[[], bool]) -> bool:
         """Send what is due and receive what is there; what is not received is left to the thread, which is woken.
@@ -296,7 +289,7 @@ class Link:
             if not int(socket.getsockopt(_EVENTS)) & _READ:
                 return False
             if is_enough():
-                self._wake()
+                self._alarm.ring()
                 return False
             if self._digest(machine.receive(socket.recv(_NOBLOCK), time.monotonic())):
                 self._transmit(connection)
@@ -322,7 +315,7 @@ class Link:
             connection = connect(
                 self.endpoint, own=self._security.own, spare=self._security.spare, server_key=self._security.server_key,
                 deadline_s=self._deadline_s, context=context, silence_s=self._lost_after_s,
-                abort_fd=self._abort_in.fileno(), on_refused=self._wait_for_approval, next_key=self._next_key,
+                abort_fd=self._abortion.fileno(), on_refused=self._wait_for_approval, next_key=self._next_key,
                 is_key_in_scenario=self._security.pins is not None and self._security.pins.is_in_scenario,
             )  # fmt: skip
             self._proved(connection)
@@ -335,13 +328,12 @@ class Link:
             with self._turn:
                 self._connection, self._is_finished = None, True
                 self._fail(failure)
-            self._ring()
+            self._bell.ring()
             self._lead.acquire()  # for good: nobody may listen to what is closed now
             if connection is not None:
                 connection.close(linger_s=_CLOSE_LINGER_S)
             context.destroy(linger=int(_CLOSE_LINGER_S * 1000))
-            ends = (self._wake_in, self._wake_out, self._abort_in, self._abort_out, self._bell_in, self._bell_out)
-            for end in (*ends, self._watch):
+            for end in (self._alarm, self._abortion, self._bell, self._watch):
                 end.close()
             self._over.set()
 
@@ -378,9 +370,9 @@ class Link:
     def _converse(self, connection: Connection) -> None:
         machine, watch = self._machine, self._watch
         self._socket_fd, monitor_fd = (int(one.getsockopt(zmq.FD)) for one in (connection.socket, connection.monitor))
-        for fd in (self._socket_fd, self._bell_in.fileno()):
+        for fd in (self._socket_fd, self._bell.fileno()):
             self._ears.register(fd, select.POLLIN)
-        wake_fd, abort_fd = self._wake_in.fileno(), self._abort_in.fileno()
+        wake_fd, abort_fd = self._alarm.fileno(), self._abortion.fileno()
         for fd in (self._socket_fd, monitor_fd, wake_fd, abort_fd):
             watch.register(fd, select.EPOLLIN)
         machine.start(time.monotonic())
@@ -388,7 +380,7 @@ class Link:
         ready = {monitor_fd: 0}  # what has happened already is not told by the descriptor
         while abort_fd not in ready:
             if wake_fd in ready:
-                _empty(self._wake_in)
+                self._alarm.silence()
             with self._turn:
                 if monitor_fd in ready and not self._notice(connection):
                     return
@@ -401,16 +393,8 @@ class Link:
                     return
                 self._sleeps_until_s = machine.next_deadline_s()
             if self._is_led:
-                self._ring()
+                self._bell.ring()
             ready = dict(watch.poll(max(0.0, self._sleeps_until_s - time.monotonic())))
-
-    def _wake(self) -> None:
-        """Have the thread look."""
-        _poke(self._wake_out)
-
-    def _ring(self) -> None:
-        """Have whoever listens in the thread's place look."""
-        _poke(self._bell_out)
 
     def _notice(self, connection: Connection) -> bool:
         """Digest what happened to the connection. Returns whether to go on."""
@@ -479,17 +463,3 @@ class _Turn:
     def is_up(self) -> bool:
         self.left -= 1
         return self.left <= 0
-
-
-def _poke(end: socket.socket) -> None:
-    try:
-        end.send(b"x")
-    except OSError:  # full: the other side is going to look anyway; closed: the session is over
-        pass
-
-
-def _empty(end: socket.socket) -> None:
-    try:
-        end.recv(4096)
-    except BlockingIOError:
-        pass

@@ -173,7 +173,8 @@ def test_actions_are_set_up_with_one_message_for_each_and_one_for_the_directory_
 
     monkeypatch.setattr(ClientSession, "receive", watched)
     monkeypatch.setattr(Link, "call_step", counted)
-    monkeypatch.setattr(Link, "_speak", Link._wake)  # who asks receives nothing meanwhile, or it would wait for itself
+    # who asks receives nothing meanwhile, or it would wait for itself
+    monkeypatch.setattr(Link, "_speak", lambda link: link._alarm.ring())
     build("parallel", "bench_idle()", count, input_dir=str(tmp_path))
     assert counts.sent == count + 1
     assert counts.received == 2 * count + 1  # of the directory, and of each creation and set-up
