@@ -97,7 +97,7 @@ class Front:
         hosting = self._hosting
         self._doors.check()
         self._watch.tick()
-        hosting.look_after_the_ending()
+        hosting.expect_ends()  # the launcher looks after sessions that do not end as they should
         if self._files is not None:
             self._files.tick()
         self._doors.refresh()

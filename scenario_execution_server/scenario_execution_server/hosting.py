@@ -216,11 +216,6 @@ class Hosting:
         """The launcher may have something to tell."""
         self._has_launcher_news = True
 
-    def look_after_the_ending(self) -> None:
-        """A worker that does not end as it should makes nothing readable: the launcher is to look, now and then."""
-        if any(session.ending is not None for session in self.sessions):
-            self.expect_ends()
-
     def hear_of_ends(self) -> None:
         """Deal with workers that have ended, if there may be any."""
         if self._has_launcher_news:
