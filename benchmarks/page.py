@@ -104,7 +104,12 @@ def _about_missed(document: dict[str, Any], count: int) -> list[str]:
         if load > cores / 2
         else "The machine was quiet: take what is missed as missed."
     )
-    return [f"What is marked **no** was missed in this run. {reason}", ""]
+    bounds = (
+        "What three processes of plain Python take at the least, for a tick and for a file, is measured beside ours "
+        "below; where the rest goes stands in [0045](../decisions/0045-hot-path.md) and "
+        "[0041](../decisions/0041-transfer-speed.md)."
+    )
+    return [f"What is marked **no** was missed in this run. {reason}", bounds, ""]
 
 
 def _section(result: Result) -> list[str]:
