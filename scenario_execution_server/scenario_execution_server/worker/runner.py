@@ -91,7 +91,7 @@ class Runner:
         self._processes: dict[int, Any] = {}  # token -> what an action has put into a process registry
         self._standing = StandingTicks()
         self._row = Row(waiting)
-        self._quick: set[type | None] = set()  # classes of actions whose last activation was
+        self._quick: set[type | None] = set()  # classes of actions whose last tick was
         self._in_call: int | None = None  # action whose call is running in the main thread
         self._main_thread = threading.get_ident()
         self._handlers: dict[type, tuple[str, Callable[[Any], tuple[Status | None, bool]]]] = {
