@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +28,19 @@ class Cargo:
         own_name: What it is called there.
         name: What it is called on the server: as it was typed, also if that is a link to it.
         entries: Name, from *folder* on, and size of it and of everything in it, folders before what is in them.
+        typed: As it was typed.
     """
 
     folder: Path
     own_name: str
     name: str
     entries: tuple[tuple[str, int], ...]
+    typed: Path
+
+    @property
+    def is_what(self) -> tuple[Path, str]:
+        """What it is here, however it was typed."""
+        return self.folder, self.own_name
 
     def there(self, name: str) -> str:
         """What *name*, one of the entries, is called on the server."""
@@ -50,7 +58,7 @@ def find(typed: Iterable[Path], keys_dir: Path | None = None) -> tuple[list[Carg
         What travels, and why the rest does not, in a sentence each.
 
     Raises:
-        CarryingError: something is not there, or nothing of it all may travel.
+        CarryingError: something is not there, nothing of it all may travel, or two of them have the same name.
         OSError: it cannot be looked at.
     """
     secret = where_keys_are(keys_dir)
@@ -59,7 +67,32 @@ def find(typed: Iterable[Path], keys_dir: Path | None = None) -> tuple[list[Carg
     cargo = [one for one in found if one.entries]
     if not cargo:
         raise CarryingError(f"nothing of it can be put on a server. {'; '.join(left)}. Name other files")
-    return cargo, left
+    return _without_twins(cargo), left
+
+
+def _without_twins(cargo: Iterable[Cargo]) -> list[Cargo]:
+    """Each thing once, also if it was typed twice.
+
+    Raises:
+        CarryingError: two things would be put under the same name, and the second would replace the first.
+    """
+    by_name: dict[str, Cargo] = {}
+    for one in cargo:
+        first = by_name.setdefault(one.name, one)
+        if first.is_what != one.is_what:
+            both = f"{_quoted(first.typed)} and {_quoted(one.typed)}"
+            raise CarryingError(
+                f"{both} would both be put under the name {_quoted(Path(one.name))}, one over the other; "
+                "nothing is put",
+                advice="rename one, or put a link to it, which is put under the name of the link",
+                next_command=f"ln -s {_quoted(one.typed)} {_quoted(Path(f'{one.name}-2'))}",
+            )
+    return list(by_name.values())
+
+
+def _quoted(path: Path) -> str:
+    """As a shell takes it."""
+    return shlex.quote(str(path))
 
 
 def _cargo(typed: Path, secret: list[str], left: list[str]) -> Cargo:
@@ -76,4 +109,4 @@ def _cargo(typed: Path, secret: list[str], left: list[str]) -> Cargo:
     finally:
         folder.close()
     name = real.name if typed.name in _UNNAMED else typed.name
-    return Cargo(folder=real.parent, own_name=real.name, name=name, entries=entries)
+    return Cargo(folder=real.parent, own_name=real.name, name=name, entries=entries, typed=typed)

@@ -233,6 +233,34 @@ def test_a_link_that_is_typed_is_followed_and_keeps_its_name(
         typed(owner, "rm", server.endpoint, f"files/{name}")
 
 
+def test_two_things_of_one_name_are_not_put_over_each_other_and_what_is_advised_puts_both(
+    server: ServerProcess, owner: Identity, tmp_path: Path
+) -> None:
+    for folder in ("of march", "of june"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "map").write_text(folder)
+    words = ("put", server.endpoint, "of march/map", "of june/map")
+    sentence = typed(owner, *words, code=REFUSED, cwd=tmp_path)
+    assert "'of march/map' and 'of june/map' would both be put under the name map" in sentence
+    assert listed(owner, server) == []
+    command = shlex.split(sentence.rpartition("name of the link: ")[2])
+    assert command == ["ln", "-s", "of june/map", "map-2"]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    placed = typed(owner, *words[:-1], "map-2", cwd=tmp_path).splitlines()
+    assert [Path(place).read_text() for place in placed] == ["of march", "of june"]
+    for name in ("map", "map-2"):
+        typed(owner, "rm", server.endpoint, f"files/{name}")
+
+
+def test_what_is_typed_twice_is_put_once(server: ServerProcess, owner: Identity, tmp_path: Path) -> None:
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "site").write_text("site")
+    words = ("put", server.endpoint, "maps", "maps/", "maps/../maps", tmp_path / "maps")
+    (place,) = typed(owner, *words, cwd=tmp_path).splitlines()
+    assert (Path(place) / "site").read_text() == "site"
+    typed(owner, "rm", server.endpoint, "files/maps")
+
+
 def test_a_pipe_is_said_to_be_one_and_nobody_waits_for_it(
     server: ServerProcess, owner: Identity, tmp_path: Path
 ) -> None:
