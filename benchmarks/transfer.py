@@ -87,7 +87,7 @@ def _put_s(here: bench.Place, endpoint: str, source: Path) -> float:
         visit.connect()
         visit.open()
         began_s = time.perf_counter()
-        _, problems = store(visit, find([source])[0], Reporter("put", lambda _level, text: None), 10.0)
+        _, problems = store(visit, find([source])[0], Reporter("put", lambda _level, text: None), 10.0, 0.0, print)
         took_s = time.perf_counter() - began_s
         assert not problems, problems
         remove(visit, f"files/{source.name}", 10.0)

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from .files.sending import Piece, cost_of, is_end
 from .protocol import messages, wire
 from .visit import Visit
 
+_ASK_AGAIN_S = 0.5  # whether it is our turn: a person waits, and a question costs the server nothing
 STALLED_S = 30.0  # without a word, also if a rate slows the worker down: a disk on one of the sides has given up
 
 
@@ -161,18 +164,33 @@ class _Arrival:
             self._visit.post(wire.encode(messages.Declined(number=piece.number)))
 
 
-def store(visit: Visit, cargo: Iterable[Cargo], reporter: Reporter, within_s: float) -> tuple[str, list[str]]:
+def store(
+    visit: Visit,
+    cargo: Iterable[Cargo],
+    reporter: Reporter,
+    within_s: float,
+    turn_s: float,
+    tell: Callable[[str], None],
+) -> tuple[str, list[str]]:
     """Put files and folders into this client's folder on the server.
+
+    Args:
+        visit: The session.
+        cargo: The files and folders.
+        reporter: Shows how far they are.
+        within_s: How long an answer may take, in seconds.
+        turn_s: How long to wait, in seconds, while another session of this client puts files there.
+        tell: Takes a sentence before such a wait.
 
     Returns:
         The folder on the server, and what went wrong, in a sentence each.
 
     Raises:
-        CarryingError: this client may not.
+        CarryingError: this client may not, or not now.
         RemoteError: the session is over.
         OSError: a folder cannot be read.
     """
-    place = str(_value(visit.call(lambda number: messages.OpenStore(call=number), within_s)))
+    place = str(_value(_opened(visit, within_s, turn_s, tell)))
     names: dict[int, str] = {}  # on the server
     outlet = Outlet(
         lambda pieces: _send(visit, pieces, names, reporter), lambda is_done: visit.wait_for(is_done, STALLED_S)
@@ -199,6 +217,31 @@ def store(visit: Visit, cargo: Iterable[Cargo], reporter: Reporter, within_s: fl
     reporter.end()
     theirs = _value(visit.call(lambda call: messages.CloseStore(call=call), within_s))
     return place, problems + [str(problem) for problem in theirs]
+
+
+def _opened(visit: Visit, within_s: float, turn_s: float, tell: Callable[[str], None]) -> Any:
+    """The answer to the question for the store, asked again while another session has it.
+
+    One whose `put` was killed is ended by the server after a while of silence; so long, it is in the way of the next.
+    """
+    begun_s = time.monotonic()
+    is_told = False
+    while True:
+        answer = visit.call(lambda number: messages.OpenStore(call=number), within_s)
+        if not _is_busy(answer) or time.monotonic() - begun_s >= turn_s:
+            return answer
+        if not is_told:
+            is_told = True
+            tell(
+                f"another `put` of this key is not done; waiting for up to {math.ceil(turn_s)} s, within which the "
+                "server ends it if it was killed"
+            )
+        visit.rest(_ASK_AGAIN_S)
+
+
+def _is_busy(answer: Any) -> bool:
+    fault = answer.fault if isinstance(answer, messages.Result) else None
+    return fault is not None and fault.type_name == messages.STORE_BUSY
 
 
 def _send(visit: Visit, pieces: list[Piece], names: dict[int, str], reporter: Reporter) -> None:

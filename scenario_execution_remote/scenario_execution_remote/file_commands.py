@@ -111,10 +111,11 @@ def put(
         raise CarryingError(str(error)) from error
     with visit_to(endpoint, server_key, _PROGRAM, timeout_s, keys_dir) as visit:
         visit.connect()
-        visit.open()
+        welcome = visit.open()
         tell_remarks(visit)
+        turn_s = welcome.watchdog_s + welcome.shutdown_timeout_s  # by then, the session of a killed `put` is gone
         try:
-            place, problems = store(visit, cargo, Reporter("put", _tell), timeout_s)
+            place, problems = store(visit, cargo, Reporter("put", _tell), timeout_s, turn_s, _say)
         except OSError as error:
             raise CarryingError(str(error)) from error
     for one in cargo:
@@ -140,6 +141,10 @@ def rm(endpoint: str, path: str, server_key: str, timeout_s: float, keys_dir: Pa
 
 
 def _tell(_level: str, text: str) -> None:
+    _say(text)
+
+
+def _say(text: str) -> None:
     click.echo(f"se-remote: {text}", err=True)
 
 

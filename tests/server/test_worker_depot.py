@@ -15,7 +15,7 @@ from scenario_execution_remote.files.outlet import Outlet
 from scenario_execution_remote.files.quota import Quota
 from scenario_execution_remote.files.sending import pieces
 from scenario_execution_remote.protocol import messages
-from scenario_execution_server.worker.depot import Depot, DepotError
+from scenario_execution_server.worker.depot import Depot, StoreBusyError
 
 
 class Store:
@@ -74,8 +74,9 @@ def test_a_file_that_did_not_arrive_does_not_count_and_what_it_would_have_replac
 
 def test_sessions_at_once_do_not_each_put_as_much_as_all_may(store: Store, tmp_path: Path) -> None:
     second = Store(tmp_path, 100_000)
-    with pytest.raises(DepotError, match="another session of a is putting files here, .*; try again then"):
+    with pytest.raises(StoreBusyError, match="another session of a is putting files here, .*; try again then"):
         second.depot.open()
+    assert StoreBusyError.__name__ == messages.STORE_BUSY  # by which the client knows it
     store.put(os.urandom(90_000))
     second.put(os.urandom(90_000), "y")  # nobody has opened it
     store.depot.close()

@@ -310,6 +310,46 @@ def test_a_put_that_is_killed_leaves_nothing_under_its_name(serve: Serve, owner:
     assert list(files.glob("*/files/*")) == []
 
 
+def test_a_put_after_one_that_was_killed_waits_until_the_server_has_ended_that_one(
+    serve: Serve, owner: Identity, tmp_path: Path
+) -> None:
+    server = serve(*CURVE, "--watchdog", "5", "--file-limits", "rate=20M stored=1G")
+    (tmp_path / "big").write_bytes(os.urandom(100_000_000))
+    (tmp_path / "small").write_text("small")
+    process = start_typing(owner, "put", server.endpoint, tmp_path / "big")
+    files = server.state / "scenario_execution" / "files" / "clients"
+    wait_until(lambda: list(files.glob("*/files/.scenario-remote-*")), 30.0)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    process = start_typing(owner, "put", server.endpoint, tmp_path / "small")
+    output, complaints = process.communicate(timeout=60)
+    assert process.returncode == 0, complaints
+    assert complaints == (
+        "se-remote: another `put` of this key is not done; waiting for up to 45 s, within which the server ends it if "
+        "it was killed\n"
+    )
+    assert Path(output.strip()).read_text() == "small"
+    server.wait_idle(30.0)
+
+
+def test_a_put_beside_one_that_goes_on_is_refused_when_the_server_would_have_ended_a_killed_one(
+    serve: Serve, owner: Identity, tmp_path: Path
+) -> None:
+    server = serve(*CURVE, "--watchdog", "2", "--shutdown-timeout", "1", "--file-limits", "rate=1M stored=1G")
+    (tmp_path / "big").write_bytes(os.urandom(100_000_000))
+    (tmp_path / "small").write_text("small")
+    first = start_typing(owner, "put", server.endpoint, tmp_path / "big")
+    files = server.state / "scenario_execution" / "files" / "clients"
+    wait_until(lambda: list(files.glob("*/files/.scenario-remote-*")), 30.0)
+    complaints = typed(owner, "put", server.endpoint, tmp_path / "small", code=REFUSED)
+    assert "waiting for up to 3 s" in complaints and complaints.endswith("is known when it has done; try again then\n")
+    assert first.poll() is None  # it goes on
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=60)
+    typed(owner, "put", server.endpoint, tmp_path / "small")
+    assert listed(owner, server) == ["files/small"]
+
+
 def test_a_get_goes_on_where_a_broken_connection_left_it(serve: Serve, owner: Identity, tmp_path: Path) -> None:
     server = serve(*CURVE, "--watchdog", "10", "--file-limits", "rate=20M")
     content = os.urandom(60_000_000)

@@ -40,6 +40,10 @@ class DepotError(Exception):
     """What was asked for is not there, or not allowed; the sentence says which."""
 
 
+class StoreBusyError(DepotError):
+    """Another session of the client is putting files here: the client knows it by this name, and waits."""
+
+
 class Depot:
     """One client's. In the worker's main thread; calls are answered when they are carried out.
 
@@ -144,7 +148,8 @@ class Depot:
         """From now on, :meth:`take` what the client sends. Returns the folder on this machine.
 
         Raises:
-            DepotError: this client may not put anything here, or not now.
+            StoreBusyError: not now.
+            DepotError: this client may not put anything here.
         """
         self._check_may_put()
         self.close()
@@ -153,7 +158,7 @@ class Depot:
         if self._terms.stored_bytes is not None:
             self._turn = hold(self._base)
             if self._turn is None:
-                raise DepotError(
+                raise StoreBusyError(
                     f"another session of {self._terms.client} is putting files here, and how much more there is room "
                     "for is known when it has done; try again then"
                 )

@@ -20,6 +20,7 @@ from scenario_execution_remote.protocol.messages.asides import (
     Write,
 )
 from scenario_execution_remote.protocol.messages.by_hand import (
+    STORE_BUSY,
     ByHand,
     CloseStore,
     Fetch,
@@ -95,6 +96,7 @@ FromWorker = (
 __all__ = [
     "Alive", "Log", "Output", "Feedback", "Question", "Ask", "Answer", "Write", "RegisteredKey", "Registered",
     "ListFiles", "Listing", "Fetch", "RemoveFiles", "OpenStore", "CloseStore", "ByHand",
+    "STORE_BUSY",
     "Plugin", "Actor", "Directories", "Create", "Setup", "Tick", "TickAll", "Execute", "Stop", "Shutdown", "Query",
     "ListActions", "EndScenario",
     "Mount", "Entry", "Offer", "Awaited", "Wanted", "Staged", "Artifact", "Chunk", "ArtifactEnd", "Taken", "Declined",

@@ -48,10 +48,14 @@ class RemoveFiles:
     path: str
 
 
+STORE_BUSY = "StoreBusyError"  # the `type_name` of a fault, see below
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenStore:
     """Take the artifacts that follow, of mount 0, up to :class:`CloseStore`, into this client's own files. The value of
-    the result is where these are on the server."""
+    the result is where these are on the server. A fault whose ``type_name`` is ``StoreBusyError`` says that another
+    session of this client is doing so, and that it may be asked again."""
 
     call: int
 
