@@ -7,9 +7,10 @@ import platform
 from importlib.metadata import version
 
 from .endpoint import Endpoint
-from .errors import FaultError, RemoteError, RemoteProtocolError, SessionLostError, fault
+from .errors import FaultError, NotEnrolledError, RemoteError, RemoteProtocolError, SessionLostError, fault
 from .protocol import messages
 from .protocol.client import Over
+from .protocol.messages import RefusalCode
 
 DISTRIBUTIONS = ("scenario-execution", "py-trees", "scenario-execution-remote")
 
@@ -46,6 +47,15 @@ def error_for(endpoint: Endpoint, over: Over) -> RemoteError:
 def is_good_bye(end: RemoteError | None) -> bool:
     """Whether the session that has ended so did because the client said good-bye."""
     return isinstance(end, FaultError) and end.code == "bye"
+
+
+def shut_out(end: RemoteError | None) -> str:
+    """Why the server lets this client in no more, and what its operator can do, if that has ended the session; else
+    empty. A clause, without a full stop.
+    """
+    if isinstance(end, FaultError) and end.code in ("revoked", RefusalCode.NOT_AUTHORISED.value):
+        return end.message[:1].lower() + end.message[1:].rstrip(".")
+    return str(end) if isinstance(end, NotEnrolledError) else ""
 
 
 def harmless(text: str) -> str:

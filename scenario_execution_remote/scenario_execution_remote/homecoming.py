@@ -52,9 +52,6 @@ class Homecoming:
         self._end = 0  # of what has arrived of it
         self._is_dropped = False  # because it cannot be
         self._is_missing_some = False
-        self._next_step = (
-            f"A server keeps such results for a while, and `se-remote get` fetches them; run: se-remote ls {origin}"
-        )
         self._is_closed = False
         self._reporter = Reporter(f"remote({origin}): results", tell)
         self.file_count = 0
@@ -97,12 +94,13 @@ class Homecoming:
         """Something that changes whenever anything has arrived."""
         return self._finished, self.byte_count
 
-    def close(self, *, is_complete: bool) -> None:
+    def close(self, *, is_complete: bool, shut_out: str = "") -> None:
         """The session is over: deal with what has arrived, drop what is not complete, and say what is missing.
 
         Args:
             is_complete: Whether the actions were shut down and what they had left was announced; else there may be
                 results of which nothing is known here.
+            shut_out: Why the server lets this client in no more, and what can be done about that; empty if it does.
         """
         if self._is_closed:
             return
@@ -115,21 +113,29 @@ class Homecoming:
                 receiver.close()
         self._reporter.end()
         is_copying = self.is_copying
+        next_step = self._next_step(shut_out)
         self._mounts.close()
         if self._finished < self._expected:
             at = f", {ascii(self._name)} among them" if self._name else ""
             count = self._expected - self._finished
             why = f"{count} files did not come home{at}: the session is over"
-            self._tell("error", f"remote({self._origin}): {why}. {self._next_step}")
+            self._tell("error", f"remote({self._origin}): {why}. {next_step}")
         elif self._is_missing_some:
-            self._tell("error", f"remote({self._origin}): not everything could be put down here. {self._next_step}")
+            self._tell("error", f"remote({self._origin}): not everything could be put down here. {next_step}")
         elif is_copying and not is_complete:
             why = "the session was over before its results were known to be home, and some may be left there"
-            self._tell("warning", f"remote({self._origin}): {why}. {self._next_step}")
+            self._tell("warning", f"remote({self._origin}): {why}. {next_step}")
         elif self.file_count:
             self._tell(
                 "debug", f"remote({self._origin}): {self.file_count} files came home, {self.byte_count} bytes in all"
             )
+
+    def _next_step(self, shut_out: str) -> str:
+        keeps, get = "A server keeps such results for a while", "`se-remote get` fetches them"
+        run = f"run: se-remote ls {self._origin}"
+        if shut_out:  # neither command works before somebody has done something on the server
+            return f"{keeps}, but this one lets the client in no more: {shut_out}. After that, {get}; {run}"
+        return f"{keeps}, and {get}; {run}"
 
     # -- the link's thread -------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from .budget import TickBudget
 from .chains import Rows
 from .changes import Changes
 from .config import RemoteSettings
-from .courtesies import is_good_bye
+from .courtesies import is_good_bye, shut_out
 from .endpoint import Endpoint
 from .homecoming import LEDGER, Homecoming
 from .inputs import Inputs
@@ -110,7 +110,8 @@ class RemoteSession:
     def close(self) -> None:
         """The link is over."""
         self.inputs.close()
-        self.files.close(is_complete=self.is_shut_down and is_good_bye(self.link.failure))
+        end = self.link.failure
+        self.files.close(is_complete=self.is_shut_down and is_good_bye(end), shut_out=shut_out(end))
 
     def patience_s(self) -> float:
         """How many seconds may still be waited in this tick."""

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import pytest
 
-from scenario_execution_remote.courtesies import error_for
+from scenario_execution_remote.courtesies import error_for, shut_out
 from scenario_execution_remote.endpoint import Endpoint
+from scenario_execution_remote.errors import NotEnrolledError, RemoteError, SessionLostError, fault
 from scenario_execution_remote.protocol.client import Over
 
 
@@ -13,3 +14,19 @@ def test_what_a_server_says_at_the_end_is_shown_and_obeyed_by_no_terminal(reason
     said = "full\x1b]0;title\x07\x1b[2J\rINFO all is well\u202e\x9b31m\nlast words: \u00fc\t!"
     shown = str(error_for(Endpoint.parse("127.0.0.1"), Over(reason, said)))
     assert shown == r"full\x1b]0;title\x07\x1b[2J\rINFO all is well\u202e\x9b31m" + "\nlast words: \u00fc\t!"
+
+
+@pytest.mark.parametrize(("end", "why"), [
+    (None, ""),
+    (SessionLostError("h", silent_for_s=5.0), ""),
+    (fault("bye", ""), ""),
+    (fault("stopped", "The server is stopping. Run the scenario again when it is back."), ""),
+    (fault("revoked", "The session was ended: the key k is not enrolled. Run: x."),
+     "the session was ended: the key k is not enrolled. Run: x"),
+    (fault("not-authorised", "the key k is not enrolled. Run: x"), "the key k is not enrolled. Run: x"),
+    (NotEnrolledError("h"),
+     "the server at h does not admit clients without a key; make a key here and have it enrolled on the server: "
+     "se-remote keygen"),
+])  # fmt: skip
+def test_who_is_let_in_no_more_knows_it_from_the_end_of_the_session(end: RemoteError | None, why: str) -> None:
+    assert shut_out(end) == why

@@ -16,13 +16,14 @@ import pytest
 
 from scenario_execution_keys.permissions import Permissions
 from scenario_execution_keys.store import KeyStore
-from scenario_execution_remote.errors import CarryingError
+from scenario_execution_remote.errors import CarryingError, NotEnrolledError
 from tests.support.proxy import Proxy
 from tests.support.scenarios import heard
 from tests.support.servers import BIN, BRISK, CURVE, IMPATIENT, Identity, ServerProcess, clean_environment, make_guest
 from tests.support.waiting import wait_until
 from tests.system.conftest import Run, Serve, Start
-from tests.system.test_kept_results import lose_a_client
+from tests.system.test_kept_results import WRITES_AND_WAITS, lose_a_client
+from tests.system.test_results_come_home import code, here, whole
 
 REFUSED = CarryingError.exit_code
 
@@ -62,6 +63,35 @@ def test_results_of_a_lost_run_are_listed_and_fetched_whole(
     assert (tmp_path / "one" / "x").read_text() == "precious"
     typed(owner, "rm", server.endpoint, name)
     assert listed(owner, server) == [] and not kept.exists()
+
+
+def test_a_client_that_is_revoked_is_told_what_its_operator_can_do_before_it_can_fetch_its_results_and_that_is_enough(
+    serve: Serve, start: Start, owner: Identity, tmp_path: Path
+) -> None:
+    server = serve(*CURVE, *BRISK)
+    alice = make_guest(tmp_path / "alice", owner, "alice")
+    server.wait_for_log("enrolled=alice")
+    scenario = whole(code(server.endpoint, update=WRITES_AND_WAITS))
+    client = start(scenario, "-o", str(here(tmp_path)), whole=True, who=alice)
+    client.wait_for("it is written")
+    KeyStore(owner.folder).revoke("alice")
+    (line,) = [line for line in client.finish().said if "some may be left there" in line]
+    step, _, last = line.partition("Ask its operator to run: ")[2].partition(". After that, ")
+    assert last == f"`se-remote get` fetches them; run: se-remote ls {server.endpoint}"
+    typed(alice, "ls", server.endpoint, code=NotEnrolledError.exit_code)  # so that this comes second
+    command, _, key = step.partition(", KEY as ")
+    assert (command, key) == ("se-server enrol NAME KEY", "`se-remote key` prints it")
+    key = typed(alice, "key").strip()
+    words = shlex.split(command.replace("NAME", "alice").replace("KEY", key))
+    environment = clean_environment(SCENARIO_EXECUTION_KEYS_DIR=str(owner.folder))
+    try:
+        subprocess.run(words, executable=BIN / words[0], env=environment, check=True)
+        server.wait_for_log("clients changed", "enrolled=alice", count=2)
+        (name,) = listed(alice, server)
+        typed(alice, "get", server.endpoint, f"{name}output-1/x", tmp_path / "home")
+    finally:
+        KeyStore(owner.folder).revoke("alice")
+    assert (tmp_path / "home" / "x").read_text() == "precious"
 
 
 def test_what_is_kept_for_one_client_is_not_there_for_another(
