@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from typing import Any
 
@@ -59,7 +60,8 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         self._arguments: dict[str, Any] | None = None  # for the next tick, if it activates the action
         self._awaited: Tick | None = None  # the tick that has not been answered yet, or whose answer was not looked at
         self._is_solo = False  # it looks at the blackboard: what the tree did before it in a tick matters to it
-        self._shown_before = ""  # the feedback when a tick was sent
+        self._showing = threading.Lock()  # of feedback, by the tree and by who listens
+        self._heard_behind = 0  # so many answers a thread of the action has last said something
         self._stopped_as: Status | None = None  # the worker has run stop() with this already
         self.chain: Chain | None = None  # of actions in a row that are on their way together, this one among them
         self._has_constant_arguments = False
@@ -101,12 +103,12 @@ class RemoteNode(py_trees.behaviour.Behaviour):
             )
         if not isinstance(pending.result, messages.Result):
             raise RuntimeError(f"remote({self._settings.endpoint}): {pending.error}")
-        self._show(pending.result)
+        self._show(pending, pending.result)
 
     def begin_setup(self, scenario: int, kwargs: dict[str, Any]) -> None:
         """Send this action's set-up, for :meth:`setup` to wait for: those of a whole tree travel at the same time."""
         self._scenario = scenario
-        self.chain = None  # of a set-up before this one, on another link
+        self.chain, self._heard_behind = None, 0  # of a set-up before this one, on another link
         self._clock = kwargs.get("clock")
         self._waits_without_limit = "simulation" in kwargs  # simulated time stands still meanwhile
         run_logger = kwargs.get("logger") or self._local.logger
@@ -176,7 +178,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         elif awaited.has_missed(self.number):
             awaited = self._begin_again(session, tick, awaited)
         elif awaited.number != tick and awaited.has_left_running(self.number):
-            self._show_late(awaited.pending.result)
+            self._show_running(awaited.pending)
             awaited = self._begin_tick(session, tick)
         self._awaited = awaited
         # One wait for each call: what has not come within a tick's wait is slow, and must not keep every tick, and what
@@ -196,15 +198,14 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         self._awaited = None
         if awaited.has_left_running(self.number):
             self._forget_row()
-            if isinstance(awaited.pending.result, messages.Result):
-                self._show(awaited.pending.result)
+            self._show_running(awaited.pending)
             return Status.RUNNING
         result = awaited.result_of(self.number)
         if result is None:
             return self._lost(str(awaited.pending.error))
         if result.status != Status.SUCCESS.name:
             self._forget_row()
-        self._show(result)
+        self._show(awaited.pending, result)
         status = _STATUSES.get(result.status)
         if status is None:
             return self._lost(f"the server answered a tick with {ascii(result.status)} in place of a status")
@@ -225,7 +226,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         if not pending.wait(self._patience_s()):
             pending.abandon(self.log_late_fault)
         elif isinstance(pending.result, messages.Result):
-            self._show(pending.result)
+            self._show(pending, pending.result)
 
     def shutdown(self) -> None:
         """Have the remote action shut down; the plain runner never asks for it, middleware runners repeatedly."""
@@ -263,7 +264,6 @@ class RemoteNode(py_trees.behaviour.Behaviour):
 
     def _begin_tick(self, session: RemoteSession, tick: int) -> Tick:
         if self.chain is not None and self.chain.is_ahead(self):
-            self._shown_before = self.feedback_message
             pending = self.chain.reach()
             pending.sent_s = time.monotonic()  # it may have waited for its predecessor until now
             return Tick(tick, pending, [self.number])
@@ -273,7 +273,6 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         arguments, self._arguments = self._arguments, None
         if arguments is not None:
             session.news.catch_up()  # it begins, and may read what others have written here
-        self._shown_before = self.feedback_message
         call = messages.Tick(
             call=session.link.next_number(), action=self.number, arguments=arguments, now_s=self._now_s(),
             period_s=period_s, after=None,
@@ -347,19 +346,26 @@ class RemoteNode(py_trees.behaviour.Behaviour):
             return self._settings.execution_timeout_s or None
         return RUN.budget.left_s(time.monotonic(), self._settings.tick_wait)
 
-    def _show(self, result: messages.Result) -> None:
-        """Show what the result says, and raise what it raised."""
-        self.feedback_message = result.feedback
+    def hear(self, text: str, place: int) -> None:
+        """Show what a thread of the action has said by itself, behind so many answers; in the thread that listens."""
+        with self._showing:
+            self._heard_behind = place
+            self.feedback_message = text
+
+    def _show(self, pending: Pending, result: messages.Result) -> None:
+        """Show what the result of a call says, and raise what it raised. The tree may have come to it late: what a
+        thread of the action has said since is newer."""
+        with self._showing:
+            if pending.place > self._heard_behind:
+                self.feedback_message = result.feedback
         self._show_below(result.nodes)
         if result.fault is not None:
             raise exception_from(result.fault, self._local)
 
-    def _show_late(self, result: messages.Result | messages.Ticked | None) -> None:
-        """Show what a tick had to show whose answer, that the action is RUNNING, came too late for it."""
-        if isinstance(result, messages.Result):
-            self._show_below(result.nodes)
-            if self.feedback_message == self._shown_before:  # else a thread of the action has said something since
-                self.feedback_message = result.feedback
+    def _show_running(self, pending: Pending) -> None:
+        """Show what a tick says that has left the action RUNNING; in company, that is nothing."""
+        if isinstance(pending.result, messages.Result):
+            self._show(pending, pending.result)
 
     def _still_running(self, pending: Pending) -> Status:
         limit_s = self._settings.execution_timeout_s

@@ -63,6 +63,7 @@ class Link:
         self.failure: RemoteError | None = None
         self.welcome: messages.Welcome | None = None
         self.alive_s = 0.0  # when the worker last said that it goes on ticking
+        self.answer_count = 0  # so many have been handed out; says what of the rest came before which of them
         self._security = security
         self._lost_after_s = lost_after_s
         self._sink = sink
@@ -439,7 +440,9 @@ class Link:
     def _finish(self, answer: messages.Result | messages.Ticked) -> None:
         with self._lock:
             pending = self._pending.pop(answer.call, None)
+        self.answer_count += 1
         if pending is not None:
+            pending.place = self.answer_count
             pending.finish(answer, None)
 
     def _fail(self, error: RemoteError) -> None:

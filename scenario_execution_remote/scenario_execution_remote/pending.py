@@ -27,6 +27,7 @@ class Pending:
         result: The answer, or None while there is none.
         error: Why there will be none, or None.
         is_done: Whether there is a result or an error.
+        place: Of the result among all of its link, counted from 1; 0 while there is none.
         sent_s: When it was sent, as a value of ``time.monotonic()``.
     """
 
@@ -36,6 +37,7 @@ class Pending:
         self.result: Answer | None = None
         self.error: RemoteError | None = None
         self.is_done = False
+        self.place = 0
         self._listen = listen
         self._done: threading.Event | None = None  # most calls are waited for by who listens, and need none
         self._late: list[Callable[[Answer], None]] = []

@@ -177,7 +177,7 @@ class RemoteSession:
         """Show a feedback message that changed between ticks."""
         node = self._nodes.get(change.action)
         if node is not None:
-            node.feedback_message = change.text
+            node.hear(change.text, self.link.answer_count)
 
     def registered_key(self, registration: messages.RegisteredKey) -> None:
         """Register a blackboard key on this side as well, so that displays list it with the action."""
