@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -40,7 +41,19 @@ class Incomparable:
 )
 def test_what_an_action_sets_is_told_once_and_stays_what_it_is(value: Any, text: str) -> None:
     told: list[str] = []
-    action = report_feedback(Action, lambda _action, said: told.append(said))()
+    action = report_feedback(Action, lambda _action, said: told.append(said), threading.RLock())()
     action.feedback_message = value
     action.feedback_message = value
     assert told == [text] and action.feedback_message is value
+
+
+def test_nobody_sets_another_message_before_one_is_told() -> None:
+    telling, was_free = threading.RLock(), list[bool]()
+
+    def hear(_action: object, _said: str) -> None:
+        another = threading.Thread(target=lambda: was_free.append(telling.acquire(blocking=False)))
+        another.start()
+        another.join()
+
+    report_feedback(Action, hear, telling)().feedback_message = "first"
+    assert was_free == [False]

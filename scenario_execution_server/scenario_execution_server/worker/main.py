@@ -78,6 +78,7 @@ def _carry_out_calls(conversation: Conversation, runner: Runner, outputs: Output
         for result in results:
             if result is not None:
                 answer(conversation, result, is_hurrying=runner.is_hurrying())
+        runner.look_again()
 
 
 def answer(conversation: Conversation, result: Any, *, is_hurrying: bool = False) -> None:

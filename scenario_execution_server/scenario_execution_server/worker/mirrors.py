@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import py_trees
@@ -23,18 +24,28 @@ def feedback_text(value: object) -> str:
         return f"<{type(value).__name__} without a text: {type(error).__name__}>"
 
 
-def report_feedback(cls: type, changed: Callable[[object, str], None]) -> type:
-    """A class like *cls* that reports each assignment to ``feedback_message``, which threads may do between ticks."""
+def report_feedback(
+    cls: type, changed: Callable[[object, str], None], telling: AbstractContextManager[object]
+) -> type:
+    """A class like *cls* that reports each assignment to ``feedback_message``, which threads may do between ticks.
+
+    Args:
+        cls: The class of an action.
+        changed: Is told the instance and its feedback as text.
+        telling: A lock, so that what is set last is told last. Its holder may ask for it again, as a text may be made
+            by code that sets another one.
+    """
 
     def get(self: Any) -> Any:
         return self.__dict__.get("feedback_message", "")
 
     def assign(self: Any, value: Any) -> None:
-        before = feedback_text(self.__dict__.get("feedback_message"))
-        self.__dict__["feedback_message"] = value
         text = feedback_text(value)
-        if text != before:
-            changed(self, text)
+        with telling:
+            before = feedback_text(self.__dict__.get("feedback_message"))
+            self.__dict__["feedback_message"] = value
+            if text != before:
+                changed(self, text)
 
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
     return type(cls.__name__, (cls,), names | {"feedback_message": property(get, assign)})

@@ -63,6 +63,7 @@ class Hosted:
     is_shut_down: bool = False
     has_been_stopped: bool = False  # since its last tick; after an exception in there, its status does not tell
     visited: list[Any] = field(default_factory=list)  # the nodes of a subtree that its last tick came to, in order
+    answered: Any = ""  # its feedback in the last answer
 
 
 class Runner:
@@ -93,6 +94,8 @@ class Runner:
         self._row = Row(waiting)
         self._quick: set[type | None] = set()  # classes of actions whose last tick was
         self._in_call: int | None = None  # action whose call is running in the main thread
+        self._answered: list[int] = []  # actions with a feedback in answers that may not be said yet
+        self._telling = threading.RLock()  # of feedback: what is set last is told last
         self._main_thread = threading.get_ident()
         self._handlers: dict[type, tuple[str, Callable[[Any], tuple[Status | None, bool]]]] = {
             messages.Create: ("create", self._create),
@@ -129,7 +132,7 @@ class Runner:
         began_s = time.monotonic()
         if not self._row.may_begin(call, began_s):
             return None if self._row.is_end_known else _result(call.call, None, None, None)
-        result = self._do(call)
+        result = self._do(call, reports_feedback=call.period_s is not None)  # RUNNING is no answer then
         is_quick = time.monotonic() - began_s < _QUICK_S
         (self._quick.add if is_quick else self._quick.discard)(self._class_of(call.action))
         is_standing = call.period_s is not None and _is_running(result)
@@ -163,6 +166,17 @@ class Runner:
             place.setup_fault = result.fault
         return result
 
+    def look_again(self) -> None:
+        """All answers are said: say what a thread of an action has set as its feedback since they were made. It went
+        out before them, and the client shows what comes last."""
+        for action in self._answered:
+            hosted = self._actions.get(action)
+            with self._telling:
+                if hosted is not None and hosted.instance.feedback_message is not hosted.answered:
+                    text = feedback_text(hosted.instance.feedback_message)
+                    self._conversation.say(messages.Feedback(action=action, text=text))
+        self._answered.clear()
+
     def wait_s(self) -> float | None:
         """Seconds until :meth:`go_on` has something to do; None if it never will."""
         return self._standing.wait_s(time.monotonic())
@@ -191,7 +205,14 @@ class Runner:
             fault = fault_from(error, "protocol" if isinstance(error, CallError) else phase)
         finally:
             self._in_call = None
+        return self._result_of(call, action, status, fault, stopped)
+
+    def _result_of(
+        self, call: Any, action: int | None, status: Status | None, fault: messages.Fault | None, stopped: bool = True
+    ) -> messages.Result:
         hosted = self._actions.get(action) if action is not None else None
+        if hosted is not None and action is not None:
+            self._answered.append(action)
         return _result(call.call, hosted, status, fault, stopped=stopped)
 
     def end(self) -> None:
@@ -254,10 +275,12 @@ class Runner:
                 hosted.visited = list(hosted.instance.tick())
             except BaseException as error:  # noqa: BLE001 - as in _do
                 fault = fault_from(error, "protocol" if isinstance(error, CallError) else "tick")
-                return messages.Ticked(call=call.call, running=index, result=_result(call.call, hosted, None, fault))
+                result = self._result_of(call, action, None, fault)
+                return messages.Ticked(call=call.call, running=index, result=result)
             status = hosted.instance.status
             if status is not Status.RUNNING:
-                return messages.Ticked(call=call.call, running=index, result=_result(call.call, hosted, status, None))
+                result = self._result_of(call, action, status, None)
+                return messages.Ticked(call=call.call, running=index, result=result)
         return messages.Ticked(call=call.call, running=len(call.actions), result=None)
 
     def _execute(self, call: messages.Execute) -> tuple[None, bool]:
@@ -341,7 +364,7 @@ class Runner:
     def _reporting(self, cls: type) -> type:
         """The class like *cls* that reports its feedback; one for all instances, as Python's caches go by class."""
         if cls not in self._classes:
-            self._classes[cls] = report_feedback(cls, self._feedback_changed)
+            self._classes[cls] = report_feedback(cls, self._feedback_changed, self._telling)
         return self._classes[cls]
 
     def _feedback_changed(self, instance: object, text: str) -> None:
@@ -367,11 +390,13 @@ def configure(directories: messages.Directories) -> None:
 def _result(
     call: int, hosted: Hosted | None, status: Status | None, fault: messages.Fault | None, *, stopped: bool = True
 ) -> messages.Result:
+    if hosted is not None:
+        hosted.answered = hosted.instance.feedback_message
     return messages.Result(
         call=call,
         status=status.name if status is not None else None,
         stopped=stopped and status is not None,
-        feedback=_feedback_of(hosted.instance) if hosted is not None else "",
+        feedback=feedback_text(hosted.answered) if hosted is not None else "",
         fault=fault,
         value=None,
         nodes=_nodes_of(hosted) if hosted is not None else [],
