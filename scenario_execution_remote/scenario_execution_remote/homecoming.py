@@ -98,8 +98,8 @@ class Homecoming:
         """The session is over: deal with what has arrived, drop what is not complete, and say what is missing.
 
         Args:
-            is_complete: Whether the actions were shut down and what they had left was announced; else there may be
-                results of which nothing is known here.
+            is_complete: Whether all that the actions have left was announced, as they were shut down before, or the
+                server says so; else there may be results of which nothing is known here.
             shut_out: Why the server lets this client in no more, and what can be done about that; empty if it does.
         """
         if self._is_closed:

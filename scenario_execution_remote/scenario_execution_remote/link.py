@@ -61,6 +61,7 @@ class Link:
     def __init__(self, endpoint: Endpoint, security: Security, lost_after_s: float, sink: Sink) -> None:
         self.endpoint = endpoint
         self.failure: RemoteError | None = None
+        self.is_home = False  # whether the server has said at the end that all results are here
         self.welcome: messages.Welcome | None = None
         self.alive_s = 0.0  # when the worker last said that it goes on ticking
         self.answer_count = 0  # so many have been handed out; says what of the rest came before which of them
@@ -421,6 +422,7 @@ class Link:
                 self._told(event.welcome.next_key)
                 self._opened.set()
             elif isinstance(event, Over):
+                self.is_home = event.is_home
                 self._fail(error_for(self.endpoint, event))
                 return True
         return False

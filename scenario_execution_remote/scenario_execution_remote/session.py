@@ -111,7 +111,8 @@ class RemoteSession:
         """The link is over."""
         self.inputs.close()
         end = self.link.failure
-        self.files.close(is_complete=self.is_shut_down and is_good_bye(end), shut_out=shut_out(end))
+        is_complete = self.link.is_home or (self.is_shut_down and is_good_bye(end))
+        self.files.close(is_complete=is_complete, shut_out=shut_out(end))
 
     def patience_s(self) -> float:
         """How many seconds may still be waited in this tick."""

@@ -240,7 +240,7 @@ class Hosting:
             if ended.output:
                 text += f" Its last words: {ended.output.decode(errors='replace')[-_TAIL_CHARACTERS:].strip()}"
             text += f" For more, see session {session.name} in the server's log."
-        for parts in session.dialect.farewell(reason, text):
+        for parts in session.dialect.farewell(reason, text, ended.is_home):
             self.send(session.door, session.route, parts)
         self._unwatch_worker(session)
         session.worker.channel.close()

@@ -25,7 +25,7 @@ from scenario_execution_server.worker.channel import channel_ends
 from scenario_execution_server.worker.control import Control
 from scenario_execution_server.worker.folder import remove_folder
 from scenario_execution_server.worker.fork_server import ForkServer
-from scenario_execution_server.worker.keeping import FOLDER_PREFIX, retire
+from scenario_execution_server.worker.keeping import FOLDER_PREFIX, are_home, retire
 
 
 class ExitReason(str, enum.Enum):
@@ -49,6 +49,7 @@ class Exit:
         signal: The number of the signal that ended the worker, if one did.
         detail: One sentence for the log.
         output: What the worker last wrote to its standard output and error and nobody read, at most 64 KiB.
+        is_home: Whether the client is known to have all results.
     """
 
     session: str
@@ -57,6 +58,7 @@ class Exit:
     signal: int | None = None
     detail: str = ""
     output: bytes = b""
+    is_home: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -382,10 +384,12 @@ class LocalLauncher:
         """Do in the helper thread what a shepherd would have done, and report."""
         problems = [verdict["detail"]]
         try:
+            left: list[processes.ProcessInfo] = []
             if verdict["reason"] == ExitReason.LOST:
                 left = kin.end_orphans()
                 if left:
                     problems.append(f"these processes could not be killed: {', '.join(str(info.pid) for info in left)}")
+            verdict["is_home"] = not left and are_home(handle.folder)
             problems.append(retire(handle.folder))
         finally:
             verdict["detail"] = "; ".join(filter(None, problems))
@@ -401,4 +405,5 @@ def _exit(session: str, verdict: dict[str, Any]) -> Exit:
         signal=verdict.get("signal"),
         detail=verdict["detail"],
         output=base64.b64decode(verdict.get("output", "")),
+        is_home=verdict.get("is_home", False),
     )

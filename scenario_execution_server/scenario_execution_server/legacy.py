@@ -134,7 +134,7 @@ class LegacyDialect:
         """Nothing: this protocol has no word for it."""
         return []
 
-    def farewell(self, reason: str, text: str) -> list[Parts]:
+    def farewell(self, reason: str, text: str, is_home: bool = False) -> list[Parts]:
         """An error for every request that will not be answered any more."""
         waiting, self._waiting = list(self._waiting.values()), {}
         return [_parts(one.envelope, {"status": "error", "message": text}) for one in waiting]

@@ -27,8 +27,8 @@ class Dialect(Protocol):
     def deliver(self, body: bytes | memoryview) -> list[Parts]:
         """What the client is to get for a body from the worker."""
 
-    def farewell(self, reason: str, text: str) -> list[Parts]:
-        """What the client is to get when nothing of the session runs any more."""
+    def farewell(self, reason: str, text: str, is_home: bool = False) -> list[Parts]:
+        """What the client is to get when nothing of the session runs any more; see ``messages.Ended``."""
 
     def note(self, notice: messages.Notice) -> list[Parts]:
         """What the client is to get when the server announces another key, or none any more."""
@@ -50,8 +50,8 @@ class NumberedDialect:
     def deliver(self, body: bytes | memoryview) -> list[Parts]:
         return [[frame] for frame in self.machine.push(body)]
 
-    def farewell(self, reason: str, text: str) -> list[Parts]:
-        ended = wire.encode(messages.Ended(reason=reason, text=text))
+    def farewell(self, reason: str, text: str, is_home: bool = False) -> list[Parts]:
+        ended = wire.encode(messages.Ended(reason=reason, text=text, is_home=is_home))
         return [[frame] for frame in self.machine.finish(ended)]
 
     def note(self, notice: messages.Notice) -> list[Parts]:

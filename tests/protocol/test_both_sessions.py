@@ -106,7 +106,7 @@ class Network:
 
     def the_server_ends_the_session(self) -> None:
         if self.front.machine is not None:
-            self.to_client(self.front.machine.finish(wire.encode(messages.Ended(reason="bye", text=""))))
+            self.to_client(self.front.machine.finish(wire.encode(messages.Ended(reason="bye", text="", is_home=True))))
             self.front.machine = None
             self.has_ended = self.front.has_ended_one = True
 

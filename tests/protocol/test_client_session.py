@@ -32,7 +32,7 @@ LOST_AFTER_S = 5.0
 BODIES = {
     Kind.WELCOME: wire.encode(welcome()),
     Kind.REFUSED: wire.encode(messages.Refused(code="limit", text="Full.")),
-    Kind.ENDED: wire.encode(messages.Ended(reason="stopped", text="Stopping.")),
+    Kind.ENDED: wire.encode(messages.Ended(reason="stopped", text="Stopping.", is_home=True)),
     Kind.NOTICE: wire.encode(messages.Notice(next_key=messages.NextKey(key="k", from_utc_s=1.0))),
 }
 FROM_SERVER = tuple(RULES)
@@ -299,7 +299,7 @@ def test_what_is_read_late_from_a_broken_connection_opens_nothing(kind: Kind) ->
 def test_the_end_is_heard_even_late_from_a_broken_connection() -> None:
     wired = opened()
     wired.machine.connection_lost()
-    assert wired.hear(Kind.ENDED) == [Over("stopped", "Stopping.")]
+    assert wired.hear(Kind.ENDED) == [Over("stopped", "Stopping.", is_home=True)]
 
 
 def test_a_client_that_heard_no_welcome_says_hello_again_on_a_new_connection() -> None:

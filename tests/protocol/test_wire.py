@@ -506,7 +506,7 @@ def test_what_is_large_takes_no_more_than_its_share_of_time(value: bytes) -> Non
 
 
 def test_a_plain_body_has_neither_marks_nor_keys_that_are_not_text() -> None:
-    ended = messages.Ended(reason="bye", text="")
+    ended = messages.Ended(reason="bye", text="", is_home=True)
     assert wire.decode(wire.encode(ended), EVERYTHING, plain=True) == [ended]
     for value in (b"\x92\xc7\x00\x01\x01", b"\x81\x01\x01", b"\x81\xc3\x01"):
         assert decode(write_of(value))
@@ -551,7 +551,7 @@ def test_numbers_that_collide_in_a_dict_cannot_be_sent_to_the_front() -> None:
 
 
 def test_one_message_of_one_type_is_asked_for_and_nothing_else_will_do() -> None:
-    ended = messages.Ended(reason="bye", text="")
+    ended = messages.Ended(reason="bye", text="", is_home=True)
     assert wire.decode_one(wire.encode(ended), messages.Ended) == ended
     for body in (b"", wire.encode(ended) * 2, wire.encode(messages.Refused(code="x", text=""))):
         with pytest.raises(wire.WireError):

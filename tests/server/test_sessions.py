@@ -124,10 +124,10 @@ def test_a_client_of_version_2_gets_numbered_frames_up_to_its_window(dialect: Nu
 def test_the_farewell_of_version_2_comes_behind_what_still_waits(dialect: NumberedDialect) -> None:
     for _ in range(WINDOW_FRAMES + 1):
         dialect.deliver(b"body")
-    frames = [decode_frame(parts[0]) for parts in dialect.farewell("stopped", "The server is stopping.")]
+    frames = [decode_frame(parts[0]) for parts in dialect.farewell("stopped", "The server is stopping.", True)]
     assert [frame.kind for frame in frames] == [Kind.DATA, Kind.ENDED]
     ended = wire.decode_one(frames[-1].body, messages.Ended)
-    assert ended == messages.Ended(reason="stopped", text="The server is stopping.")
+    assert ended == messages.Ended(reason="stopped", text="The server is stopping.", is_home=True)
 
 
 def test_a_version_2_session_is_full_and_silent_as_its_machine_says(dialect: NumberedDialect) -> None:

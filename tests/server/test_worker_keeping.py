@@ -50,3 +50,18 @@ def test_results_stay_where_they_are_as_long_as_the_disk_is_too_full_to_put_them
     assert keeping.retire(folder) == ""
     (kept,) = (tmp_path / "shelf").iterdir()
     assert (kept / "output-1" / "x").read_text() == "precious" and not folder.exists()
+
+
+def test_results_are_home_if_the_worker_has_said_so_or_there_are_none(folder: Path) -> None:
+    assert not keeping.are_home(folder)
+    (folder / keeping.HOME).touch()
+    assert keeping.are_home(folder)
+    (folder / keeping.HOME).unlink()
+    (folder / "root" / "out" / "x").unlink()
+    assert keeping.are_home(folder)
+
+
+@pytest.mark.parametrize("about", [b"", b"[]", b'{"stands_for": {"output-\\u0000": "/out"}}'])
+def test_in_doubt_results_are_not_home(about: bytes, folder: Path) -> None:
+    (folder / keeping.ABOUT).write_bytes(about)
+    assert not keeping.are_home(folder)

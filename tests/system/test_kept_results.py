@@ -127,6 +127,30 @@ def test_a_client_that_loses_a_running_action_says_once_where_its_results_may_be
     assert line.endswith(f"run: se-remote ls {server.endpoint}")
 
 
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_server_that_stops_when_all_is_home_says_so_and_nobody_is_sent_to_look_for_results(
+    is_running: bool, serve: Serve, start: Start, tmp_path: Path
+) -> None:
+    server = serve(*CURVE)
+    write = "(out / 'x').write_text('precious'); print('it is written')"
+    if is_running:  # until the server asks it to end
+        late = "(out / 'late').write_text('late')"
+        actions = [code(server.endpoint, execute=write, update="return Status.RUNNING", shutdown=late)]
+    else:
+        waits = code("", local=True, update=f"print('waiting'); wait_for_file({str(tmp_path / 'go')!r})")
+        actions = [code(server.endpoint, update=write), waits, code(server.endpoint, update=write)]
+    client = start(whole(*actions), "-o", str(here(tmp_path)), whole=True)
+    client.wait_for("it is written" if is_running else "waiting")
+    assert server.stop() == 0
+    (tmp_path / "go").touch()
+    outcome = client.finish()
+    assert outcome.code == 1 and outcome.count("The server is stopping") > 0, outcome.output
+    assert outcome.count("some may be left there") == 0, outcome.output
+    assert server.kept() == []
+    assert (here(tmp_path) / "x").read_text() == "precious"
+    assert not is_running or (here(tmp_path) / "late").read_text() == "late"
+
+
 def test_a_client_whose_action_is_killed_at_the_good_bye_says_where_its_results_may_be(
     serve: Serve, start: Start, tmp_path: Path
 ) -> None:

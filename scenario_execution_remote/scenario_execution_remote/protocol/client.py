@@ -112,11 +112,13 @@ class Noticed:
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """The session is over. ``reason`` is that of ``Ended``, a refusal code, ``lost`` or ``protocol``."""
+    """The session is over. ``reason`` is that of ``Ended``, a refusal code, ``lost`` or ``protocol``; ``is_home`` is
+    that of ``Ended``, and False if nobody has said so."""
 
     reason: str
     text: str
     silent_s: float | None = None
+    is_home: bool = False
 
 
 Event = Opened | Delivered | Noticed | Over
@@ -312,7 +314,7 @@ class ClientSession:
     def _finish(self, frame: Frame) -> Over:
         if frame.kind is Kind.ENDED:
             ended = wire.decode_one(frame.body, messages.Ended)
-            return self._over(ended.reason, ended.text)
+            return self._over(ended.reason, ended.text, is_home=ended.is_home)
         refused = wire.decode_one(frame.body, messages.Refused)
         return self._over(refused.code, refused.text)
 
@@ -336,7 +338,7 @@ class ClientSession:
         ack = self._stream.confirmed()
         self.outgoing.append(encode_frame(kind, self._session, number, ack, body))
 
-    def _over(self, reason: str, text: str, silent_s: float | None = None) -> Over:
+    def _over(self, reason: str, text: str, silent_s: float | None = None, *, is_home: bool = False) -> Over:
         self.state = State.OVER
         self.outgoing.clear()
-        return Over(reason, text, silent_s)
+        return Over(reason, text, silent_s, is_home)

@@ -92,6 +92,15 @@ def make_private(folder: Path) -> None:
             place.mkdir(mode=0o700)
 
 
+def are_home(folder: Path) -> bool:
+    """Whether all results of the session whose folder this is are known to be home, or there are none; in doubt not."""
+    about = read_about(folder)
+    try:
+        return os.path.lexists(folder / HOME) or (about is not None and not _holding(folder, about))
+    except (OSError, ValueError):
+        return False
+
+
 def retire(folder: Path) -> str:
     """Put aside what is not home, and remove the rest.
 
@@ -109,7 +118,7 @@ def _put_aside(folder: Path) -> None:
     about = read_about(folder)
     if about is None or os.path.lexists(folder / HOME):
         return
-    outputs = {name: place for name, place in _outputs(folder, about) if _holds_something(place)}
+    outputs = _holding(folder, about)
     shelf = about.get("shelf")
     if not outputs or not isinstance(shelf, str):
         return
@@ -159,6 +168,11 @@ def _outputs(folder: Path, about: dict[str, Any]) -> list[tuple[str, Path]]:
         if name.startswith(OUTPUT_PREFIX) and "/" not in name and isinstance(path, str)
     ]
     return sorted(pairs, key=lambda pair: len(pair[1].parts), reverse=True)
+
+
+def _holding(folder: Path, about: dict[str, Any]) -> dict[str, Path]:
+    """Of the folders with results, those that have some."""
+    return {name: place for name, place in _outputs(folder, about) if _holds_something(place)}
 
 
 def _holds_something(place: Path) -> bool:

@@ -257,6 +257,7 @@ class _Shepherd:
         output = b""
         if self._pipes is not None:
             output = _drain(self._pipes.stdout) + _drain(self._pipes.stderr)
+        verdict["is_home"] = not verdict.get("left") and keeping.are_home(self._order.folder)
         problem = keeping.retire(self._order.folder)
         if problem:
             verdict["detail"] += f"; {problem}"

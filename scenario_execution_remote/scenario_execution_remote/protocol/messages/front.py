@@ -65,11 +65,17 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """The session is over and nothing of it is left running. ``reason``: ``bye``, ``silent``, ``stopped``, ``revoked``,
-    ``worker-lost`` or ``start-failed``."""
+    """The session is over and nothing of it is left running.
+
+    Attributes:
+        reason: ``bye``, ``silent``, ``stopped``, ``revoked``, ``worker-lost`` or ``start-failed``.
+        text: A sentence for people.
+        is_home: Whether the client is known to have all results, so that none are left on the server.
+    """
 
     reason: str
     text: str
+    is_home: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
