@@ -66,6 +66,22 @@ class FrontFiles(Protocol):
     def tick(self) -> None: ...
 
 
+def _is_gone(ended: Exit) -> str:
+    """What to tell the client of a worker that has ended although nobody had asked it to."""
+    text = f"The process that ran the actions is gone: {ended.detail}."
+    if ended.output:
+        text += f" Its last words: {ended.output.decode(errors='replace')[-_TAIL_CHARACTERS:].strip()}"
+    return f"{text} For more, see session {ended.session} in the server's log."
+
+
+def _never_was(ended: Exit) -> str:
+    """What to tell the client of a session for which there was no worker."""
+    return (
+        f"The server could not start a process for this session, and no action has run: {ended.detail}. Try again; if "
+        f"that does not help, ask its operator to look for session {ended.session} in the server's log."
+    )
+
+
 class Hosting:
     """The sessions of one server.
 
@@ -236,10 +252,7 @@ class Hosting:
                 text += f" Its actions did not stop within {session.grace_s:g} s and were killed."
         else:
             reason = "start-failed" if ended.reason is ExitReason.START_FAILED else "worker-lost"
-            text = f"The process that ran the actions is gone: {ended.detail}"
-            if ended.output:
-                text += f" Its last words: {ended.output.decode(errors='replace')[-_TAIL_CHARACTERS:].strip()}"
-            text += f" For more, see session {session.name} in the server's log."
+            text = _never_was(ended) if ended.reason is ExitReason.START_FAILED else _is_gone(ended)
         for parts in session.dialect.farewell(reason, text, ended.is_home):
             self.send(session.door, session.route, parts)
         self._unwatch_worker(session)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,10 @@ import pytest
 from scenario_execution_remote.protocol.frames import BODY_LIMIT_BYTES
 from tests.support.probe import trace_of
 from tests.support.rawclients import RawClient
-from tests.support.servers import Identity, ServerProcess
+from tests.support.servers import BRISK, CURVE, Identity, ServerProcess
+from tests.support.sessions import program_path
 from tests.support.waiting import wait_until
-from tests.system.conftest import Run, Start
+from tests.system.conftest import Run, Serve, Start
 
 TROUBLE = {"trace": "", "tag": "", "phase": "update", "side": "any", "ticks": 2}
 
@@ -40,11 +43,27 @@ def test_a_client_learns_how_its_worker_died_and_another_one_notices_nothing(
         dying.start_tick(action)
         ended = dying.ended()
         assert ended.reason == "worker-lost"
-        assert reason in ended.text
+        assert f"{reason}. " in ended.text
         # what it said last arrives as output, or at the latest with the farewell
         assert last_words in dying.output.decode() + ended.text
         assert [other.tick(steps).status for _ in range(2)] == ["RUNNING", "SUCCESS"]
         assert other.bye().reason == "bye"
+
+
+def test_a_client_for_which_there_is_no_process_hears_that_nothing_has_run_and_where_to_look(
+    serve: Serve, run: Run, site: str, tmp_path: Path
+) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text("import forkless_shepherd\n")
+    server = serve(*CURVE, *BRISK, site=os.pathsep.join((str(tmp_path / "site"), program_path(), site)))
+    outcome = run(f'log("there") with:\n    remote("{server.endpoint}")')
+    assert outcome.code == 1 and outcome.count("INFO there") == 0, outcome.output
+    (ended,) = server.wait_for_log("session ended", "reason=start-failed")
+    (name,) = re.findall(r"session=(\w+)", ended)
+    (line,) = [line for line in outcome.said if "Setup failed remote(" in line]
+    assert "The server could not start a process for this session, and no action has run: " in line
+    assert "Resource temporarily unavailable. Try again" in line
+    assert line.endswith(f"ask its operator to look for session {name} in the server's log.")
 
 
 def test_an_action_that_writes_to_the_front_what_no_worker_does_loses_its_session_and_nobody_else_anything(
