@@ -72,7 +72,8 @@ class _Outgoing(deque):  # type: ignore[type-arg]
 def counting() -> Iterator[Counts]:
     """Count for the length of a block; only sessions that begin in it are counted."""
     counts = Counts()
-    original_init, original_receive = ClientSession.__init__, ClientSession.receive
+    original_init = ClientSession.__init__
+    original_receive, original_take_next = ClientSession.receive, ClientSession.take_next
 
     def init(self: ClientSession, *arguments: Any, **named: Any) -> None:
         original_init(self, *arguments, **named)
@@ -82,10 +83,18 @@ def counting() -> Iterator[Counts]:
         counts.note_received(data)
         return original_receive(self, data, now_s)
 
+    def take_next(self: ClientSession, data: bytes | memoryview, now_s: float) -> memoryview | None:
+        body = original_take_next(self, data, now_s)
+        if body is not None:  # else `receive` gets it
+            counts.note_received(data)
+        return body
+
     ClientSession.__init__ = init  # type: ignore[method-assign]
+    ClientSession.take_next = take_next  # type: ignore[method-assign]
     ClientSession.receive = receive  # type: ignore[method-assign]
     try:
         yield counts
     finally:
         ClientSession.__init__ = original_init  # type: ignore[method-assign]
+        ClientSession.take_next = original_take_next  # type: ignore[method-assign]
         ClientSession.receive = original_receive  # type: ignore[method-assign]

@@ -71,25 +71,36 @@ class Inbox:
         """Nobody will wait for the steps that are left, as with a set-up that has failed; else as :meth:`go_on`."""
         self._steps.clear()
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether anything has arrived and is not handed out."""
+        return bool(self._waiting)
+
     def put(self, arrived: list[Any]) -> None:
         """Take what has arrived, and hand out what may be."""
-        self._waiting.extend(arrived)
-        self.hand_out()
+        if self._waiting or self._steps:
+            self._waiting.extend(arrived)
+            self.hand_out()
+            return
+        for message in arrived:
+            self._hand_out(message)
 
     def hand_out(self, *, everything: bool = False) -> None:
         """Hand out what may be, or all there is."""
         while self._waiting and (everything or not self.is_paused):
-            message = self._waiting.popleft()
-            try:
-                if isinstance(message, (messages.Result, messages.Ticked)):
-                    if message.call in self._steps:
-                        self._steps.discard(message.call)
-                        self._is_paused = True
-                    self._finish(message)
-                else:
-                    self._hand_to_sink(message)
-            except Exception as error:  # noqa: BLE001 - both run the user's own logger and streams
-                self._sink.trouble(f"a message of the server could not be handled: {error!r}")
+            self._hand_out(self._waiting.popleft())
+
+    def _hand_out(self, message: Any) -> None:
+        try:
+            if isinstance(message, (messages.Result, messages.Ticked)):
+                if message.call in self._steps:
+                    self._steps.discard(message.call)
+                    self._is_paused = True
+                self._finish(message)
+            else:
+                self._hand_to_sink(message)
+        except Exception as error:  # noqa: BLE001 - both run the user's own logger and streams
+            self._sink.trouble(f"a message of the server could not be handled: {error!r}")
 
     def _hand_to_sink(self, message: Any) -> None:
         sink = self._sink

@@ -261,9 +261,7 @@ class Link:
         if connection is None or self._is_finished:
             return
         try:
-            is_over = self._exchange(connection, lambda: time.monotonic() >= until_s or (
-                pending is not None and pending.is_done
-            ))  # fmt: skip
+            is_over = self._exchange(connection, until_s=until_s, pending=pending) is None
         except Exception as error:  # noqa: BLE001 - as at the thread's top: whoever waits has to be told
             self._fail(self._own_fault(error))
             is_over = True
@@ -271,15 +269,26 @@ class Link:
             self._is_finished = self._is_finished or is_over
             self._alarm.ring()
 
-    def _exchange(self, connection: Connection, is_enough: Callable[[], bool]) -> bool:
+    def _exchange(
+        self, connection: Connection, *, most: float = math.inf, until_s: float = math.inf,
+        pending: Pending | None = None,
+    ) -> int | None:  # fmt: skip
         """Send what is due and receive what is there; what is not received is left to the thread, which is woken.
 
+        Args:
+            connection: Where.
+            most: So many messages are received at most.
+            until_s: Until then, as a value of ``time.monotonic()``.
+            pending: And until this is done.
+
         Returns:
-            Whether the session is over.
+            How many messages were received; None if the session is over.
         """
-        machine, socket = self._machine, connection.socket
+        machine, inbox, socket = self._machine, self._inbox, connection.socket
+        count = 0
         while True:
-            self._inbox.hand_out()
+            if inbox.has_waiting:
+                inbox.hand_out()
             while self._outbox:
                 body = self._outbox.popleft()
                 if body is None:
@@ -289,13 +298,18 @@ class Link:
             if machine.outgoing:
                 self._transmit(connection)
             if not int(socket.getsockopt(_EVENTS)) & _READ:
-                return False
-            if is_enough():
+                return count
+            if count >= most or (pending is not None and pending.is_done) or time.monotonic() >= until_s:
                 self._alarm.ring()
-                return False
-            if self._digest(machine.receive(socket.recv(_NOBLOCK), time.monotonic())):
+                return count
+            data, now_s = socket.recv(_NOBLOCK), time.monotonic()
+            count += 1
+            usual = machine.take_next(data, now_s)
+            if usual is not None:
+                self._deliver(usual)
+            elif self._digest(machine.receive(data, now_s)):
                 self._transmit(connection)
-                return True
+                return None
 
     def _transmit(self, connection: Connection) -> None:
         """Hand to ZeroMQ what the machine wants sent; its descriptor tells when it takes more."""
@@ -386,12 +400,12 @@ class Link:
             with self._turn:
                 if monitor_fd in ready and not self._notice(connection):
                     return
-                turn = _Turn()
-                if self._is_finished or self._exchange(connection, turn.is_up):
+                count = None if self._is_finished else self._exchange(connection, most=_TURN_MESSAGES)
+                if count is None:
                     return
-                if turn.left and self._digest(machine.tick(time.monotonic())):
+                if count < _TURN_MESSAGES and self._digest(machine.tick(time.monotonic())):
                     return
-                if machine.outgoing and self._exchange(connection, lambda: True):
+                if machine.outgoing and self._exchange(connection, most=0) is None:
                     return
                 self._sleeps_until_s = machine.next_deadline_s()
             if self._is_led:
@@ -457,14 +471,3 @@ class Link:
         for pending in waiting:
             pending.finish(None, self.failure)
         self._opened.set()
-
-
-class _Turn:
-    """So many messages, before others have their turn."""
-
-    def __init__(self) -> None:
-        self.left = _TURN_MESSAGES
-
-    def is_up(self) -> bool:
-        self.left -= 1
-        return self.left <= 0

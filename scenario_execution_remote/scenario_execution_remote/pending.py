@@ -67,7 +67,8 @@ class Pending:
         self.is_done = True
         if self._done is not None:
             self._done.set()
-        self._tell_late()
+        if self._late:
+            self._tell_late()
 
     def _tell_late(self) -> None:
         while self._late and self.result is not None:

@@ -57,7 +57,7 @@ class Tick:
         before it."""
         answer = self.pending.result
         if isinstance(answer, messages.Ticked):
-            return self._places[action] > answer.running
+            return answer.running < len(self._actions) and self._places[action] > answer.running
         return answer is not None and answer.fault is None and answer.status is None
 
     def result_of(self, action: int) -> messages.Result | None:

@@ -146,7 +146,7 @@ class Doors:
             user_id, address = str(frame.get("User-Id")), str(frame.get("Peer-Address"))
         except (zmq.ZMQError, UnicodeDecodeError):
             raise UnknownPeerError("its connection carries no identity") from None
-        question = (listener.kind.value, user_id, address)
+        question = (listener.endpoint, user_id, address)
         peer = self._answers.get(question)
         if peer is None or peer.permissions.until is not None:  # an answer for a time is asked for anew
             is_known = peer is not None

@@ -71,10 +71,11 @@ class Front:
             self._poller.register(fd, select.EPOLLIN)
         while True:
             is_behind = self._reception.serve() or bool(hosting.behind)
-            hosting.hear_of_ends()
-            if self._is_done():
-                return 0
-            hosting.watch_launcher()  # whose descriptors are other ones when a session has begun or ended
+            if hosting.has_news:
+                hosting.hear_of_ends()
+                if self._is_done():
+                    return 0
+                hosting.watch_launcher()  # whose descriptors are other ones when a session has begun or ended
             wait_s = 0.0 if is_behind else max(0.0, self._next_chores_s - time.monotonic())
             for fd, events in self._poller.poll(wait_s):
                 # A door's only says that something has changed, and once: doors are asked themselves, in each turn.

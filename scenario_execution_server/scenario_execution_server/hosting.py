@@ -99,6 +99,8 @@ class Hosting:
         behind: Those whose workers have said more than could be dealt with in one turn, by descriptor.
         had_any: Whether there was a session that was more than a look.
         is_stopping: Whether the server is about to stop, and takes no more.
+        has_news: Whether a session may have begun or ended, so that :meth:`hear_of_ends` is due and then
+            :meth:`watch_launcher`.
     """
 
     def __init__(
@@ -125,7 +127,7 @@ class Hosting:
         self._files = files
         self._workers: dict[int, FrontSession] = {}  # by the descriptor that is polled
         self._launcher_fds: set[int] = set()
-        self._has_launcher_news = True  # its descriptors may have changed, or one of them is readable
+        self.has_news = True
 
     # -- sessions ----------------------------------------------------------------------------------
 
@@ -139,7 +141,7 @@ class Hosting:
             name = secrets.token_hex(SESSION_ID_BYTES)
         try:
             handle = self._launcher.start(name)
-            self._has_launcher_news = True
+            self.has_news = True
         except Exception as error:  # noqa: BLE001 - a launcher may be a plug-in; its fault must not end the others
             self._log.error("cannot start a worker session=%s client=%s why=%r", name, peer.name, str(error))
             text = f"The server could not start a worker: {error}"
@@ -181,7 +183,7 @@ class Hosting:
 
     def stop(self, *, is_hurried: bool = False) -> None:
         """Take no more sessions and end those there are, without grace if *is_hurried*."""
-        self.is_stopping = True
+        self.is_stopping = self.has_news = True
         self._is_hurried = is_hurried
         for session in self.sessions:
             self.end(session, "stopped", "The server is stopping. Run the scenario again when it is back.")
@@ -230,13 +232,12 @@ class Hosting:
 
     def expect_ends(self) -> None:
         """The launcher may have something to tell."""
-        self._has_launcher_news = True
+        self.has_news = True
 
     def hear_of_ends(self) -> None:
-        """Deal with workers that have ended, if there may be any."""
-        if self._has_launcher_news:
-            for ended in self._launcher.exits():
-                self._worker_ended(ended)
+        """Deal with workers that have ended."""
+        for ended in self._launcher.exits():
+            self._worker_ended(ended)
 
     def _worker_ended(self, ended: Exit) -> None:
         session = self.sessions.named(ended.session)
@@ -271,14 +272,19 @@ class Hosting:
 
     def take(self, session: FrontSession, turn_s: float = _TURN_S) -> bool:
         """Deal with what a worker has said, for so long at most. Returns whether there was anything."""
-        worker, until_s = session.worker, time.monotonic() + turn_s
+        worker = session.worker
         if not worker.bodies:
             try:
-                worker.bodies.extend(worker.channel.on_readable())
+                bodies = worker.channel.on_readable()
+                if len(bodies) == 1:  # as mostly
+                    self._deliver(session, bodies[0])
+                    return True
+                worker.bodies.extend(bodies)
             except ChannelError as error:
                 self._log.error("worker misbehaves session=%s why=%r", session.name, str(error))
                 session.ending = session.ending or ("worker-lost", f"Its worker misbehaved: {error}.")
                 self._stop_worker(session, 0.0)
+        until_s = time.monotonic() + turn_s
         had_any = bool(worker.bodies)
         while worker.bodies:
             self._deliver(session, worker.bodies.popleft())
@@ -316,7 +322,8 @@ class Hosting:
 
     def tell(self, session: FrontSession, origin: Origin, body: bytes | memoryview) -> None:
         try:
-            session.worker.channel.send(origin.value, body)
+            if session.worker.channel.send(origin, body) and session.worker.watched == _READ:
+                return  # as mostly: it listens, and is listened to
         except ChannelError as error:
             self._log.error("worker does not listen session=%s why=%r", session.name, str(error))
             session.ending = session.ending or ("limit", f"The worker was sent more than it took: {error}.")
@@ -325,15 +332,13 @@ class Hosting:
 
     def _stop_worker(self, session: FrontSession, grace_s: float) -> None:
         self._launcher.stop(session.worker.handle, grace_s)
-        self._has_launcher_news = True
+        self.has_news = True
 
     # -- what is polled for ------------------------------------------------------------------------
 
     def watch_launcher(self) -> None:
         """Poll the launcher's descriptors, which change only when something is asked of it."""
-        if not self._has_launcher_news:
-            return
-        self._has_launcher_news = False
+        self.has_news = False
         wanted = set(self._launcher.fds())
         for fd in self._launcher_fds - wanted - self._workers.keys():  # a number may be a new channel's by now
             with suppress(OSError):  # it is closed, and was forgotten with that

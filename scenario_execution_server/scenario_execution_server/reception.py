@@ -15,6 +15,7 @@ import zmq
 from scenario_execution_remote.courtesies import versions_here
 from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_remote.protocol.frames import (
+    HEADER_BYTES,
     MAGIC,
     NO_SESSION,
     Frame,
@@ -22,6 +23,7 @@ from scenario_execution_remote.protocol.frames import (
     FrameVersionError,
     Kind,
     decode_frame,
+    read_data,
 )
 from scenario_execution_remote.protocol.messages import RefusalCode
 from scenario_execution_server.complaints import Complaints
@@ -89,6 +91,8 @@ class Reception:
     def serve(self) -> bool:
         """Deal with what has come in. Returns whether to come back at once, as there may be more."""
         listeners = self._doors.listeners
+        if len(listeners) == 1:
+            return self._serve_door(listeners[0]) == _TURN_MESSAGES
         counts = [self._serve_door(listener) for listener in listeners]
         # what is said at one door may take the news of another from its descriptor
         return _TURN_MESSAGES in counts or (len(counts) > 1 and any(counts))
@@ -121,6 +125,8 @@ class Reception:
             self._turn_away(listener, route, parts, refusal)
             return
         data = last.buffer
+        if len(parts) == 1 and self._take_next(route, peer, data):
+            return
         if len(parts) == 1 and data[:2] == MAGIC:
             self._receive_frame(listener, route, peer, data)
         elif 2 <= len(parts) <= 4 and any(len(part) == 0 for part in parts[:-1]):
@@ -129,6 +135,21 @@ class Reception:
             self._complain(peer, f"sent {len(parts)} message parts that no protocol version knows")
             text = "This is no scenario-execution-server message. Compare docs/reference/protocol.md."
             self._hosting.send(listener, route, [_refusal(bytes(16), RefusalCode.PROTOCOL, text)])
+
+    def _take_next(self, route: bytes, peer: Any, data: memoryview) -> bool:
+        """Hand a message to its session's worker, if all is as it mostly is: a session that goes on where it was, and
+        nothing to be sent because of it. If not, nothing has changed."""
+        found = read_data(data)
+        if found is None:
+            return False
+        name, seq, ack = found
+        session = self._hosting.sessions.find(peer.identity, name)
+        if session is None or session.route != route or not isinstance(session.dialect, NumberedDialect):
+            return False
+        if not session.dialect.machine.take_next(seq, ack, len(data) - HEADER_BYTES, time.monotonic()):
+            return False
+        self._hosting.tell(session, Origin.CLIENT, data[HEADER_BYTES:])
+        return True
 
     def _receive_frame(self, listener: Any, route: bytes, peer: Any, data: memoryview) -> None:
         session_id = NO_SESSION

@@ -156,7 +156,7 @@ def test_actions_are_set_up_with_one_message_for_each_and_one_for_the_directory_
     sent_before_the_first_answer: list[int] = []
     asked: list[Pending] = []
     all_asked = threading.Event()
-    receive, call_step = ClientSession.receive, Link.call_step
+    receive, take_next, call_step = ClientSession.receive, ClientSession.take_next, Link.call_step
 
     def counted(self: Link, *calls: object) -> Pending:
         asked.append(call_step(self, *calls))
@@ -167,11 +167,15 @@ def test_actions_are_set_up_with_one_message_for_each_and_one_for_the_directory_
     def watched(self: ClientSession, data: bytes | memoryview, now_s: float) -> object:
         if data[3] == Kind.WELCOME:  # on a busy machine it may be here, and the first answers too, before all is asked
             assert all_asked.wait(10.0)
-        if data[3] == Kind.DATA and not sent_before_the_first_answer:
-            sent_before_the_first_answer.append(counts.sent)
         return receive(self, data, now_s)
 
+    def watched_next(self: ClientSession, data: bytes | memoryview, now_s: float) -> memoryview | None:
+        if data[3] == Kind.DATA and not sent_before_the_first_answer:
+            sent_before_the_first_answer.append(counts.sent)
+        return take_next(self, data, now_s)
+
     monkeypatch.setattr(ClientSession, "receive", watched)
+    monkeypatch.setattr(ClientSession, "take_next", watched_next)
     monkeypatch.setattr(Link, "call_step", counted)
     # who asks receives nothing meanwhile, or it would wait for itself
     monkeypatch.setattr(Link, "_speak", lambda link: link._alarm.ring())

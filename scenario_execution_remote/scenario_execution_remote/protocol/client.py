@@ -16,6 +16,7 @@ from typing import NamedTuple
 from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_remote.protocol.frames import (
     BODY_LIMIT_BYTES,
+    HEADER_BYTES,
     NO_SESSION,
     SESSION_ID_BYTES,
     Body,
@@ -24,6 +25,7 @@ from scenario_execution_remote.protocol.frames import (
     Kind,
     decode_frame,
     encode_frame,
+    read_data,
 )
 from scenario_execution_remote.protocol.stream import NumberedStream
 
@@ -184,7 +186,7 @@ class ClientSession:
         if self.state is State.OPEN:
             seq = self._stream.put_through(body)
             if seq is not None:
-                self._send(Kind.DATA, seq=seq, body=body)
+                self.outgoing.append(encode_frame(Kind.DATA, self._session, seq, self._stream.confirmed(), body))
         elif self.state is not State.OVER:
             self._stream.put(body)
             self._send_due()
@@ -218,6 +220,20 @@ class ClientSession:
         elif self.state is State.RESUMING:
             self._send(Kind.RESUME)
 
+    def take_next(self, data: bytes | memoryview, now_s: float) -> memoryview | None:
+        """The next body, if *data* holds it and nothing else has to be done because of it, as mostly.
+
+        If it is None, nothing has changed, and :meth:`receive` knows what the frame means.
+        """
+        found = read_data(data)
+        if found is None or self.state is not State.OPEN or not self._is_up:
+            return None
+        session, seq, ack = found
+        if session != self._session or not self._stream.take_next(seq, ack, len(data) - HEADER_BYTES):
+            return None
+        self._last_heard_s = now_s
+        return memoryview(data)[HEADER_BYTES:]
+
     def receive(self, data: bytes | memoryview, now_s: float) -> list[Event]:
         """Digest one incoming frame."""
         if self.state is State.OVER:
@@ -229,11 +245,8 @@ class ClientSession:
             self._last_heard_s = now_s
             if not self._stream.confirm(frame.ack):
                 raise FrameError("the server confirms what was never sent")
-            if frame.kind is Kind.DATA and self.state is State.OPEN and self._is_up:
-                events = self._deliver(frame)  # what the rules below say of it, at the price of no look into a table
-            else:
-                events = self._digest(frame)
-                self._measure(frame.kind, now_s)
+            events = self._digest(frame)
+            self._measure(frame.kind, now_s)
         except (FrameError, wire.WireError) as error:
             return [self._over("protocol", f"The server does not speak this client's protocol: {error}.")]
         if self._stream.has_waiting or self._wants_end:

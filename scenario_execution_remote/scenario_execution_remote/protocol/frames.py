@@ -17,6 +17,7 @@ SESSION_ID_BYTES = 16  # 128 random bits: cannot be guessed, and never collide
 NO_SESSION = bytes(SESSION_ID_BYTES)  # in a refusal of something that names no session
 _HEADER = struct.Struct("!2sBB16sQQ")
 HEADER_BYTES = _HEADER.size
+_DATA_HEADER = struct.Struct("!4s16sQQ")
 
 # The largest message either side sends: what the server's listeners accept (their MAX_MESSAGE_BYTES). A larger one
 # would cost the connection, come back after it was resumed, and cost it again.
@@ -55,6 +56,7 @@ class Kind(enum.IntEnum):
     NOTICE = 10  # server: news of the server itself, from nobody but its front
 
 
+_DATA_BEGINS = MAGIC + bytes((PROTOCOL_VERSION, Kind.DATA))
 _KINDS = {kind.value: kind for kind in Kind}  # looked up for every message, which Kind() takes five times as long for
 
 
@@ -104,6 +106,14 @@ def encode_frame(kind: Kind, session: bytes, seq: int, ack: int, body: Body) -> 
     """The bytes of a :class:`Frame` that nobody needs otherwise, as in every tick."""
     header = _HEADER.pack(MAGIC, PROTOCOL_VERSION, kind, session, seq, ack)
     return b"".join((header, *body.parts)) if isinstance(body, Scattered) else b"".join((header, body))
+
+
+def read_data(data: bytes | memoryview) -> tuple[bytes, int, int] | None:
+    """Session, number and confirmation of a DATA frame, as most are; None for others, see :func:`decode_frame`."""
+    if len(data) < HEADER_BYTES:
+        return None
+    beginning, session, seq, ack = _DATA_HEADER.unpack_from(data)
+    return (session, seq, ack) if seq and beginning == _DATA_BEGINS else None
 
 
 def decode_frame(data: bytes | memoryview) -> Frame:

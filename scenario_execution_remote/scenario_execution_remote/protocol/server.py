@@ -55,6 +55,19 @@ class ServerSession:
         """Whether the client is so far behind that the worker has to be held back."""
         return self._stream.is_full
 
+    def take_next(self, seq: int, ack: int, size_bytes: int, now_s: float) -> bool:
+        """Take a DATA frame of this session, if its body is the next one and nothing has to be sent because of it.
+
+        Returns:
+            Whether it is, as mostly. If not, nothing has changed, and :meth:`receive` knows what the frame means.
+        """
+        if not self._stream.take_next(seq, ack, size_bytes):
+            return False
+        self.last_heard_s = now_s
+        if ack > self._confirmed:
+            self._confirmed, self._repetitions = ack, 0
+        return True
+
     def receive(self, frame: Frame, now_s: float) -> Received:
         """Digest one frame of this session; what has to be sent back is in :meth:`take_replies`.
 
@@ -70,9 +83,10 @@ class ServerSession:
     def push(self, body: bytes | memoryview) -> list[bytes]:
         """Take *body* for the client, who gets it exactly once. Returns the frames that may be sent now."""
         seq = self._stream.put_through(body)
-        if seq is not None:
-            self._send(Kind.DATA, seq=seq, body=body)
-        return self.take_replies()
+        if seq is None:
+            return self.take_replies()
+        frame = encode_frame(Kind.DATA, self._session, seq, self._stream.confirmed(), body)
+        return [*self.take_replies(), frame] if self._replies else [frame]
 
     def note(self, body: bytes) -> list[bytes]:
         """Tell the client the encoded ``Notice`` in *body*, and once more on each connection that follows."""

@@ -33,11 +33,8 @@ def _checker(hint: Any) -> _Check:
         check = _checker(inner)
         return lambda value: None if value is None else check(value)
     if origin is list:
-        is_list, check_item, taken = _exactly(list), _checker(arguments[0]), _taken_as_is(arguments[0])
-        # numbers of actions, by the hundred in every tick: their types are looked at in one go
-        return lambda value: (
-            value if taken.issuperset(map(type, is_list(value))) else [check_item(item) for item in value]
-        )
+        is_list, check_item = _exactly(list), _checker(arguments[0])
+        return lambda value: [check_item(item) for item in is_list(value)]
     if origin is dict:
         check_key, check_value = _checker(arguments[0]), _checker(arguments[1])
         return lambda value: {check_key(key): check_value(item) for key, item in _exactly(dict)(value).items()}
@@ -53,6 +50,11 @@ def _taken_as_is(hint: Any) -> frozenset[type]:
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return frozenset().union(*map(_taken_as_is, typing.get_args(hint)))
     return frozenset()
+
+
+def _taken_in_list(hint: Any) -> frozenset[type]:
+    """The same for what lies in a list, if *hint* is one."""
+    return _taken_as_is(typing.get_args(hint)[0]) if typing.get_origin(hint) is list else frozenset()
 
 
 def _exactly(kind: type) -> _Check:
@@ -88,8 +90,10 @@ class Shape:
         hints = typing.get_type_hints(cls)
         self.cls = cls
         self.names = [field.name for field in fields(cls)]
-        self._fields = [(name, _taken_as_is(hints[name]), _checker(hints[name])) for name in self.names]
-        self.is_scalar = all(taken for _, taken, _ in self._fields)  # of an exact type, and of no other
+        self._fields = [
+            (name, _taken_as_is(hints[name]), _taken_in_list(hints[name]), _checker(hints[name])) for name in self.names
+        ]
+        self.is_scalar = all(taken for _, taken, _, _ in self._fields)  # of an exact type, and of no other
         nested = [_shape_within(hints[name]) for name in self.names]
         self._nested = [(place, shape) for place, shape in enumerate(nested) if shape is not None]
         # of one field alone, or of none, this would not make a tuple
@@ -114,9 +118,10 @@ class Shape:
         if type(items) is not list or len(items) != len(self.names):
             raise WireError(f"{self.cls.__name__} takes a list of {len(self.names)} fields")
         built = {}
-        for (name, taken, check), item in zip(self._fields, items, strict=True):
-            if type(item) in taken:
-                built[name] = item
+        for (name, taken, taken_within, check), item in zip(self._fields, items, strict=True):
+            kind = type(item)
+            if kind in taken or (kind is list and taken_within and taken_within.issuperset(map(type, item))):
+                built[name] = item  # numbers of actions, by the hundred in every tick: looked at in one go
                 continue
             try:
                 built[name] = check(item)

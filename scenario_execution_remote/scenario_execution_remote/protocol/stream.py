@@ -73,13 +73,17 @@ class NumberedStream:
         Returns:
             Its number, to be sent now; None if it waits for :meth:`due`.
         """
-        is_first = self._on_the_way_count == len(self._kept)
-        self.put(body)
-        if not (is_first and self._has_room()):
+        count, size_bytes = self._on_the_way_count, len(body)
+        is_first = count == len(self._kept)
+        self._last_put += 1  # as `put` and `due` do it, without their calls: this is in the way of every tick
+        self._kept.append(body)
+        self._kept_bytes += size_bytes + _COST_OF_ONE_BYTES
+        if not is_first or (count and (count >= WINDOW_FRAMES or self._on_the_way_bytes >= WINDOW_BYTES)):
             return None
-        self._on_the_way_count += 1
-        self._on_the_way_bytes += len(body)
-        self._ever_sent = max(self._ever_sent, self._last_put)
+        self._on_the_way_count = count + 1
+        self._on_the_way_bytes += size_bytes
+        if self._last_put > self._ever_sent:
+            self._ever_sent = self._last_put
         return self._last_put
 
     def due(self, *, regardless: bool = False) -> list[tuple[int, Body]]:
@@ -137,6 +141,28 @@ class NumberedStream:
     def is_gap(self, seq: int) -> bool:
         """Whether something before *seq* is missing."""
         return seq > self._received + 1
+
+    def take_next(self, seq: int, ack: int, size_bytes: int) -> bool:
+        """Take a body and the confirmation that came with it, if nothing has to be sent because of them.
+
+        Returns:
+            Whether it is the next one, and neither a body of ours nor a confirmation is due, as mostly. If not, nothing
+            has changed: :meth:`confirm`, :meth:`is_gap` and :meth:`accept` have to be asked.
+        """
+        if (
+            seq != self._received + 1
+            or ack > self._ever_sent
+            or self._on_the_way_count != len(self._kept)
+            or self._unreported_frames + 1 >= CONFIRM_AFTER_FRAMES
+            or self._unreported_bytes + size_bytes >= CONFIRM_AFTER_BYTES
+        ):
+            return False
+        if self._kept:
+            self.confirm(ack)
+        self._received = seq
+        self._unreported_frames += 1
+        self._unreported_bytes += size_bytes
+        return True
 
     def accept(self, seq: int, size_bytes: int) -> bool:
         """Whether the body numbered *seq* is the next one; False for a repetition and for one behind a gap."""

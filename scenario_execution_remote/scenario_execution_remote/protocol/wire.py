@@ -46,6 +46,8 @@ PLAIN_CONTAINERS_LIMIT = 10_000
 
 _TEXT = {"unicode_errors": "surrogatepass"}  # the engine's unicode_escape can produce lone surrogates
 
+_SIMPLE_LIMIT_BYTES = 1024 * 1024  # a larger body is rarely simple, and would mostly be packed or unpacked twice
+
 # A subclass travels as what it is a kind of. Each by the base class's own method: str() of an enum member that is a str
 # is its name, not its value.
 _PLAIN: tuple[tuple[type, Callable[[Any], Any]], ...] = (
@@ -114,6 +116,30 @@ def _pack(value: object, foreign: Foreign | None) -> bytes:
     default = functools.partial(_form_of, foreign=foreign)
     packed: bytes = msgpack.packb(value, default=default, strict_types=True, use_bin_type=True, **_TEXT)
     return packed
+
+
+class _SimplePacker:
+    """Packs what needs no hook, as most messages: with one packer for all: a new one costs four times the packing.
+
+    No other thread comes in between, as nothing of Python runs within.
+    """
+
+    def __init__(self) -> None:
+        self._renew()
+
+    def _renew(self) -> None:
+        self._packer = msgpack.Packer(strict_types=True, use_bin_type=True, **_TEXT)
+
+    def pack(self, value: object) -> bytes | None:
+        """The bytes; None if there is anything in it that takes a hook, or that cannot be packed."""
+        try:
+            packed: bytes = self._packer.pack(value)
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            self._renew()
+            return None
+        if len(packed) > _SIMPLE_LIMIT_BYTES:
+            self._renew()  # it would keep as much memory for ever
+        return packed
 
 
 def _form_of(odd: Any, foreign: Foreign | None) -> Any:
@@ -244,11 +270,13 @@ def _look_for_timestamp(value: object) -> None:
 _ARRAY = 0x90  # msgpack's array of up to 15 items; the number of a message is the first, and below 128 it is one byte
 _SHAPES = [Shape(cls) for cls in MESSAGES]
 _NUMBERS = {cls: number for number, cls in enumerate(MESSAGES)}
+_simple_packer = _SimplePacker()
 
 
 def encode(message: Any, foreign: Foreign | None = None) -> bytes:
     """The bytes of one message; see :func:`encode_all`."""
-    return _fitting(_encode(message, foreign), (message,))
+    body = _encode(message, foreign)
+    return body if len(body) <= BODY_LIMIT_BYTES else _fitting(body, (message,))
 
 
 def encode_pieces(several: Iterable[Any]) -> Scattered:
@@ -282,6 +310,8 @@ def encode_all(several: Iterable[Any], foreign: Foreign | None = None) -> bytes:
         CannotTravelError: a value inside has no form on the wire, or all together are too large; names the path to it.
     """
     listed = tuple(several)
+    if len(listed) == 1:
+        return encode(listed[0], foreign)
     return _fitting(b"".join([_encode(message, foreign) for message in listed]), listed)
 
 
@@ -301,7 +331,8 @@ def _encode(message: Any, foreign: Foreign | None) -> bytes:
     number = _NUMBERS[type(message)]
     culprit: object = None
     try:
-        return _pack([number, *_SHAPES[number].flatten(message)], foreign)
+        items = [number, *_SHAPES[number].flatten(message)]
+        return _simple_packer.pack(items) or _pack(items, foreign)
     except _Unpackable as problem:
         culprit = problem.value
         kind = type(culprit)
@@ -366,7 +397,6 @@ def decode(body: bytes | memoryview, accepted: frozenset[type], *, plain: bool =
 
 # The types of values that no hook would have changed, and in which nothing hides.
 _SIMPLE = frozenset((str, int, float, bool, bytes, types.NoneType))
-_SIMPLE_LIMIT_BYTES = 1024 * 1024  # a larger body is rarely simple, and would mostly be unpacked twice
 
 
 def _read_simple(body: bytes | memoryview, accepted: frozenset[type]) -> Any:

@@ -118,6 +118,10 @@ class FrameAssembler:
         """
         large = self._large
         if large is None:
+            if not self._begun and count >= LENGTH_BYTES:  # one frame and nothing else, as mostly
+                (size,) = _LENGTH.unpack_from(self._buffer)
+                if size == count - LENGTH_BYTES and size <= self._max_frame_bytes:
+                    return [self._buffer[LENGTH_BYTES:count].tobytes()]
             return self._cut(self._begun + count)
         self._large_end += count
         if self._large_end < len(large):
@@ -180,8 +184,10 @@ def encode_frame(payload: bytes, max_frame_bytes: int = MAX_FRAME_BYTES) -> byte
 def _parts(payload: tuple[Payload, ...], max_frame_bytes: int) -> tuple[Payload, ...]:
     """The same as what lies in memory, so that a large payload is not copied."""
     size_bytes = sum(map(len, payload))
-    if size_bytes <= _COPY_BYTES or size_bytes > max_frame_bytes:
-        return (encode_frame(b"".join(payload), max_frame_bytes),)
+    if size_bytes > max_frame_bytes:
+        raise FrameTooLargeError(size_bytes, max_frame_bytes)
+    if size_bytes <= _COPY_BYTES:
+        return (b"".join((_LENGTH.pack(size_bytes), *payload)),)
     return _LENGTH.pack(size_bytes), *payload
 
 
@@ -217,10 +223,11 @@ class WorkerChannel:
             self._broken = True
             try:
                 sent = self._sock.sendmsg(parts)
-                for part in parts:  # all of it is sent, unless a signal came in between
-                    if sent < len(part):
-                        self._sock.sendall(memoryview(part)[sent:])
-                    sent = max(0, sent - len(part))
+                if sent != sum(map(len, parts)):  # a signal came in between
+                    for part in parts:
+                        if sent < len(part):
+                            self._sock.sendall(memoryview(part)[sent:])
+                        sent = max(0, sent - len(part))
             except (BrokenPipeError, ConnectionResetError) as error:
                 raise ChannelBrokenError("the front is gone") from error
             self._broken = False
@@ -257,13 +264,16 @@ class WorkerChannel:
 class FrontChannel:
     """The front's end: never blocks, and belongs to one poll loop.
 
-    Poll ``fileno()`` for reading always, and for writing while ``wants_write``. After the worker is gone ``closed``
-    is true, sending does nothing, and how the session ended is told by the launcher.
+    Poll ``fileno()`` for reading always, and for writing while ``wants_write``. After the worker is gone sending does
+    nothing, and how the session ended is told by the launcher.
 
     Args:
         sock: The front's end of the socketpair; made nonblocking.
         max_frame_bytes: The largest frame accepted in either direction, in bytes.
         pending_limit_bytes: What may wait for a worker that does not read.
+
+    Attributes:
+        closed: Whether the worker's end is gone: no frame will come, and none will arrive there.
     """
 
     def __init__(
@@ -280,16 +290,11 @@ class FrontChannel:
         self._pending_limit_bytes = pending_limit_bytes
         self._assembler = FrameAssembler(max_frame_bytes)
         self._pending = bytearray()
-        self._closed = False
+        self.closed = False
 
     def fileno(self) -> int:
         """The socket's descriptor, for poll; -1 after ``close``."""
         return self._sock.fileno()
-
-    @property
-    def closed(self) -> bool:
-        """Whether the worker's end is gone: no frame will come, and none will arrive there."""
-        return self._closed
 
     @property
     def pending_bytes(self) -> int:
@@ -301,16 +306,19 @@ class FrontChannel:
         """Whether to poll for writing."""
         return bool(self._pending)
 
-    def send(self, *payload: Payload) -> None:
+    def send(self, *payload: Payload) -> bool:
         """Send one frame, of these parts: at once as far as the socket takes it, the rest by ``on_writable``.
+
+        Returns:
+            Whether nothing waits to be written.
 
         Raises:
             FrameTooLargeError: the payload is above the limit.
             ChannelFullError: too much waits already; the frame was not taken.
         """
         parts = _parts(payload, self._max_frame_bytes)
-        if self._closed:
-            return
+        if self.closed:
+            return True
         size_bytes, sent = sum(map(len, parts)), 0
         if self._pending and len(self._pending) + size_bytes > self._pending_limit_bytes:
             raise ChannelFullError(len(self._pending), self._pending_limit_bytes)
@@ -320,12 +328,14 @@ class FrontChannel:
             except BlockingIOError:
                 pass
             except (BrokenPipeError, ConnectionResetError):
-                return  # as in on_writable
-        if sent < size_bytes:
-            for part in parts:
-                self._pending += memoryview(part)[sent:]
-                sent = max(0, sent - len(part))
-            self.on_writable()
+                return True  # as in on_writable
+            if sent == size_bytes:
+                return True
+        for part in parts:
+            self._pending += memoryview(part)[sent:]
+            sent = max(0, sent - len(part))
+        self.on_writable()
+        return not self._pending
 
     def on_writable(self) -> None:
         """Write what waits, as far as the socket takes it."""
@@ -360,7 +370,7 @@ class FrontChannel:
             except ConnectionResetError:  # the worker ended with frames of ours unread
                 count = 0
             if not count:
-                self._closed = True
+                self.closed = True
                 self._pending.clear()
                 break
             taken += count
@@ -371,6 +381,6 @@ class FrontChannel:
 
     def close(self) -> None:
         """Close the front's end; the worker reads the end of the stream."""
-        self._closed = True
+        self.closed = True
         self._pending.clear()
         self._sock.close()

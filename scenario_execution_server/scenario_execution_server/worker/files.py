@@ -177,7 +177,7 @@ class Files:
 
     def translated(self, call: Any) -> Any:
         """*call* as it is meant here, now that all before it are carried out."""
-        return self._places.translated(call)
+        return call if type(call) is messages.TickAll else self._places.translated(call)  # it names no folder
 
     def collect_after(self, call: Any, results: Sequence[Any]) -> None:
         """Announce what has changed, if an action has ended with one of these results; before they are said."""

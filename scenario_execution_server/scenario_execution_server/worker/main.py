@@ -76,7 +76,9 @@ def _carry_out_calls(conversation: Conversation, runner: Runner, outputs: Output
         outputs.flush()  # what a call printed arrives before its result
         files.collect_after(call, results)
         for result in results:
-            if result is not None:
+            if type(result) is messages.Ticked:  # as mostly, and never in a row
+                answer(conversation, result)
+            elif result is not None:
                 answer(conversation, result, is_hurrying=runner.is_hurrying())
         runner.look_again()
 

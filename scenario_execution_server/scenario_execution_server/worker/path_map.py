@@ -12,20 +12,23 @@ _END = r"(?![\w-]|\.\w)"
 
 
 class PathMap:
-    """Pairs of folders, the client's and the one that stands for it."""
+    """Pairs of folders, the client's and the one that stands for it.
+
+    Attributes:
+        is_empty: Whether there are none, so that nothing ever changes.
+    """
 
     def __init__(self) -> None:
+        self.is_empty = True
         self._inward: dict[str, str] = {}
         self._outward: dict[str, str] = {}
         self._inward_pattern: re.Pattern[str] | None = None
         self._outward_pattern: re.Pattern[str] | None = None
 
-    def __bool__(self) -> bool:
-        return bool(self._inward)
-
     def add(self, there: str, here: str) -> None:
         """The folder *here* stands for the client's folder *there*; ``/`` stays, as it begins every path."""
         if there.strip("/"):
+            self.is_empty = False
             self._inward[there.rstrip("/")] = here
             self._outward[here] = there.rstrip("/")
             self._inward_pattern = _pattern(self._inward)

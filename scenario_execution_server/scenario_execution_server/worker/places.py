@@ -78,7 +78,7 @@ class Places:
         if isinstance(call, messages.Setup) and self._relative_to and isinstance(call.values.get("input_dir"), str):
             absolute = os.path.join(self._relative_to, call.values["input_dir"])
             call = replace(call, values=call.values | {"input_dir": absolute.rstrip("/") or "/"})
-        if not self._map:
+        if self._map.is_empty:
             return call
         if isinstance(call, (messages.Tick, messages.Execute)):
             arguments = self._map.inward(call.arguments)
@@ -101,7 +101,7 @@ class Places:
 
     def told(self, message: Any) -> Any:
         """What the worker says, with the session's folders replaced by those of the client that they stand for."""
-        if not self._map:
+        if self._map.is_empty:
             return message
         outward = self._map.outward
         if isinstance(message, messages.Ticked):

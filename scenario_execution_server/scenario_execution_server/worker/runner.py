@@ -145,7 +145,9 @@ class Runner:
     def is_hurrying(self) -> bool:
         """Whether the next call begins the next action of a row, and such actions are over in no time."""
         following = self._conversation.peek()
-        return self._row.goes_on_with(following) and self._class_of(following.action) in self._quick
+        if following is None or not self._row.goes_on_with(following):
+            return False
+        return self._class_of(following.action) in self._quick
 
     def _class_of(self, action: int) -> type | None:
         hosted = self._actions.get(action)
@@ -179,7 +181,7 @@ class Runner:
 
     def wait_s(self) -> float | None:
         """Seconds until :meth:`go_on` has something to do; None if it never will."""
-        return self._standing.wait_s(time.monotonic())
+        return self._standing.wait_s(time.monotonic()) if self._standing.calls else None
 
     def go_on(self) -> list[messages.Result | messages.Alive]:
         """Tick what stands to be ticked now; returns the results of those that are not RUNNING any more."""
@@ -271,7 +273,8 @@ class Runner:
             try:
                 if hosted is None:
                     raise CallError(f"there is no action {action}")
-                self._set_clock(self._scenarios[hosted.scenario], call.now_s)
+                if call.now_s is not None:
+                    self._set_clock(self._scenarios[hosted.scenario], call.now_s)
                 hosted.visited = list(hosted.instance.tick())
             except BaseException as error:  # noqa: BLE001 - as in _do
                 fault = fault_from(error, "protocol" if isinstance(error, CallError) else "tick")
