@@ -15,8 +15,8 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +25,7 @@ from scenario_execution_server.worker.channel import channel_ends
 from scenario_execution_server.worker.control import Control
 from scenario_execution_server.worker.folder import remove_folder
 from scenario_execution_server.worker.fork_server import ForkServer
+from scenario_execution_server.worker.helper import Helper
 from scenario_execution_server.worker.keeping import FOLDER_PREFIX, are_home, retire
 
 
@@ -132,6 +133,7 @@ LOST_GRACE_S = 10.0
 _OVERDUE_AFTER_S = 10.0
 
 _CLOSE_LIMIT_S = 15.0  # for the sessions left at close: the shepherds' own limit for killing (5 s), thrice
+_HELPER_LIMIT_S = 15.0  # its limit for killing (5 s), thrice; a disk that hangs keeps no server from ending
 _LOOK_EVERY_S = 0.25  # for shepherds that are overdue, meanwhile
 
 _SESSION = re.compile(r"[0-9a-f]{8,128}")
@@ -191,7 +193,7 @@ class LocalLauncher:
         self._sessions: dict[str, _Session] = {}
         self._is_closed = False
         # What takes longer than a front may wait, sweeping and removing folders, is done by one thread.
-        self._helper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")
+        self._helper = Helper("launcher")
         self._cleaned: deque[Exit] = deque()
         self._notice = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._fork_server = ForkServer(worker_main, preload)
@@ -301,8 +303,8 @@ class LocalLauncher:
         for session in list(self._sessions.values()):
             self._forget(session)
         self._fork_server.close()
-        self._helper.shutdown()
-        os.close(self._notice)
+        if self._helper.close(_HELPER_LIMIT_S):
+            os.close(self._notice)  # else it may still be written to, and its number must be nobody else's
         kin.disown()
 
     def _wait(self, timeout_s: float) -> bool:
@@ -349,7 +351,8 @@ class LocalLauncher:
             if verdict is not None and verdict["reason"] != ExitReason.START_FAILED:
                 ended = _exit(session.handle.session, verdict)
             else:
-                self._helper.submit(self._clean_up, session.handle, verdict or self._missing_verdict(control))
+                verdict = verdict or self._missing_verdict(control)
+                self._helper.do(partial(self._clean_up, session.handle, verdict))
         if control.is_over:
             self._forget(session)
         return ended

@@ -25,11 +25,13 @@ from pathlib import Path
 from platformdirs import user_state_path
 
 from scenario_execution_server.errors import FilesDirError
+from scenario_execution_server.worker.helper import Helper
 from scenario_execution_server.worker.keeping import ABOUT, FOLDER_PREFIX, hold, make_private, retire
 from scenario_execution_server.worker.stock import RESULTS
 
 _LIVE_PREFIX = "server-"
 _CLIENTS = "clients"
+_CLOSE_LIMIT_S = 10.0  # for a large folder to be removed; a disk that hangs keeps no server from ending
 
 
 def default_files_dir() -> Path:
@@ -89,11 +91,25 @@ class Storage:
         return problems
 
     def close(self) -> list[str]:
-        """Give this server's own folder up. Returns a sentence for each trouble with that."""
-        with self._locked():
-            problems = _retire_all(self.live)
-            if self._lock is not None:
-                os.close(self._lock)
+        """Give this server's own folder up. Returns a sentence for each trouble with that.
+
+        Waits ten seconds at most: what is left then is for the next server, as if this one had been killed.
+        """
+        problems: list[str] = []
+        helper = Helper("storage")
+        helper.do(lambda: problems.extend(self._give_up()))
+        if helper.close(_CLOSE_LIMIT_S):
+            return problems
+        return [f"{self.live} could not be given up within {_CLOSE_LIMIT_S:g} s; the next server does that"]
+
+    def _give_up(self) -> list[str]:
+        try:
+            with self._locked():
+                problems = _retire_all(self.live)
+                if self._lock is not None:
+                    os.close(self._lock)
+        except OSError as error:
+            return [f"{self.live} could not be given up: {error}"]
         return problems
 
     @contextlib.contextmanager

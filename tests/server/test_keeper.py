@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scenario_execution_server import keeper as keeper_module
 from scenario_execution_server.keeper import Keeper
 from scenario_execution_server.retention import Retention
 from scenario_execution_server.storage import Storage
@@ -103,3 +105,22 @@ def test_results_that_say_they_are_from_the_future_expire_as_others_do(tmp_path:
     wait_until(lambda: not place.exists())
     keeper.close()
     storage.close()
+
+
+def test_a_disk_that_hangs_keeps_the_keeper_from_nothing_but_its_last_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_looking, has_answered = threading.Event(), threading.Event()
+
+    class Hanging(_Storage):
+        def rescue(self) -> list[str]:
+            is_looking.set()
+            has_answered.wait(30)
+            return []
+
+    monkeypatch.setattr(keeper_module, "_LAST_LOOK_S", 0.05)
+    storage: Any = Hanging()
+    keeper = Keeper(storage, Retention(keep_s=1.0, limit_bytes=1))
+    assert is_looking.wait(30)
+    keeper.close()
+    assert not has_answered.is_set() and keeper._thread.is_alive()
+    has_answered.set()
+    keeper._thread.join(30)

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -346,6 +347,30 @@ def test_closing_ends_every_session_and_the_fork_server(tmp_path: Path) -> None:
             launcher.start("00" * 16)
         for worker in workers:
             worker.leave()
+
+
+def test_a_disk_that_hangs_keeps_no_launcher_from_closing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_asked, has_answered, is_over = threading.Event(), threading.Event(), threading.Event()
+
+    def hang(_folder: Path) -> str:
+        is_asked.set()
+        has_answered.wait(30)
+        is_over.set()
+        return ""
+
+    monkeypatch.setattr(launcher_module, "_HELPER_LIMIT_S", 0.05)
+    monkeypatch.setattr(launcher_module, "retire", hang)
+    with running_launcher(tmp_path / "base") as launcher:
+        worker = Worker(launcher)
+        worker.ask("0")
+        os.kill(worker.shepherd_pid, signal.SIGKILL)
+        wait_until(lambda: launcher.exits() == [] and is_asked.is_set())
+        launcher.close()
+        assert not is_over.is_set()
+        has_answered.set()
+        worker.leave()
+        assert is_over.wait(30) and launcher._helper.close(30)
+        os.close(launcher._notice)
 
 
 def test_a_child_that_the_front_started_itself_is_not_taken_for_an_orphan(tmp_path: Path) -> None:

@@ -107,6 +107,19 @@ def test_an_answer_with_the_newest_feedback_is_enough(stage: Stage) -> None:
     assert feedback_in(stage.carry_out(begin())) == ["tick 1"]
 
 
+def test_a_feedback_without_a_text_is_answered_like_another_and_the_worker_goes_on(stage: Stage) -> None:
+    class Textless:
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    stage.before_answers = lambda: setattr(stage.runner._actions[ACTION].instance, "feedback_message", Textless())
+    shown = "<Textless without a text: ValueError>"
+    assert feedback_in(stage.carry_out(begin())) == [shown, "tick 1", shown]
+    stage.before_answers = lambda: None
+    stop = messages.Stop(call=3, action=ACTION, status="INVALID", if_begun=False)
+    assert feedback_in(stage.carry_out(stop)) == [shown]
+
+
 def test_an_action_that_the_worker_goes_on_ticking_by_itself_is_heard_from_its_first_tick_on(stage: Stage) -> None:
     assert feedback_in(stage.carry_out(begin(period_s=600.0))) == ["tick 1"]
 
