@@ -12,6 +12,7 @@ from .connection import Connection
 from .courtesies import harmless
 from .errors import RemoteError, RemoteProtocolError
 from .protocol import messages, wire
+from .protocol.agreement import MEND
 from .protocol.frames import SESSION_ID_BYTES, Frame, FrameError, Kind, decode_frame
 
 ANSWER_S = 10.0  # the server may write a file or two for it; its disk may be busy
@@ -58,5 +59,5 @@ def ask(
             refusal: messages.Refused = wire.decode_one(frame.body, messages.Refused)
             raise refused(refusal.code, harmless(refusal.text))
     except (FrameError, wire.WireError) as error:
-        raise RemoteProtocolError(f"the server at {endpoint} answers {what} with nonsense: {error}") from None
+        raise RemoteProtocolError(f"the server at {endpoint} answers {what} with nonsense: {error}. {MEND}") from None
     raise RemoteProtocolError(f"the server at {endpoint} answers {what} with {frame.kind.name}")

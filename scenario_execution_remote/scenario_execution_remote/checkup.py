@@ -11,17 +11,17 @@ from typing import Any
 from scenario_execution_remote.diagnosis import Probe, Reach
 from scenario_execution_remote.errors import (
     EncryptionRequiredError,
-    FaultError,
     NotEncryptedError,
     NotEnrolledError,
     ProtocolError,
     RemoteError,
     ServerSilentError,
     ServerUnreachableError,
+    VersionsDifferError,
     WrongServiceError,
 )
 from scenario_execution_remote.greeting import Tongue
-from scenario_execution_remote.protocol.messages import RefusalCode
+from scenario_execution_remote.protocol.agreement import MESSAGES
 
 SKEW_S = 1.0  # clocks kept by NTP agree within milliseconds; a second apart, logs of both sides are out of order
 
@@ -137,14 +137,14 @@ def step_of(error: RemoteError, probe: Probe) -> Step:
 
 def session_step_of(error: RemoteError) -> Step:
     """At which step a session failed whose connection stands."""
-    is_version = isinstance(error, FaultError) and error.code == RefusalCode.VERSION.value
-    return Step.VERSIONS if is_version or isinstance(error, ProtocolError) else Step.SESSION
+    return Step.VERSIONS if isinstance(error, (VersionsDifferError, ProtocolError)) else Step.SESSION
 
 
 def compared(here: Mapping[str, str], there: Mapping[str, str], protocol: int) -> Line:
     """The versions of both sides; those that must agree were compared by the server already."""
-    differing = [name for name in sorted(here) if name in there and here[name] != there[name]]
-    told = [f"{name} {here[name]}" for name in here if name not in differing]
+    named = [name for name in here if name != MESSAGES]  # whose digest is the same wherever a session is open
+    differing = [name for name in sorted(named) if name in there and here[name] != there[name]]
+    told = [f"{name} {here[name]}" for name in named if name not in differing]
     apart = [f"{name} {here[name]} here and {there[name]} there" for name in differing]
     found: dict[str, Any] = {"here": dict(here), "there": dict(there), "protocol": protocol}
     if any(_minor(here[name]) != _minor(there[name]) for name in differing):

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from .endpoint import Endpoint
 from .errors import FaultError, NotEnrolledError, RemoteError, RemoteProtocolError, SessionLostError, fault
-from .protocol import messages
+from .protocol import agreement, messages
 from .protocol.client import Over
 from .protocol.messages import RefusalCode
 
@@ -17,7 +17,8 @@ DISTRIBUTIONS = ("scenario-execution", "py-trees", "scenario-execution-remote")
 
 def versions_here() -> dict[str, str]:
     """What this installation consists of, as far as a server may care."""
-    return {"python": platform.python_version()} | {name: version(name) for name in DISTRIBUTIONS}
+    installed = {name: version(name) for name in DISTRIBUTIONS}
+    return {"python": platform.python_version(), **installed, agreement.MESSAGES: agreement.digest_here()}
 
 
 def hello(program: str, silence_s: float) -> messages.Hello:

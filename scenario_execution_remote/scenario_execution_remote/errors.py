@@ -25,7 +25,7 @@
     ├─ CarryingError                       files could not be carried by hand
     └─ FaultError                          the server answered with an error; one child per code
         └─ UnknownActionError, NotAuthorisedError, BadArgumentsError, ActionFailedError, LimitReachedError,
-           WorkerLostError
+           WorkerLostError, VersionsDifferError
 
 Attributes are for programs, the sentence is for people: what was true, what was expected, and last the command that
 mends it. ``docs/reference/connection-errors.md`` lists them; each class has its own exit code.
@@ -406,6 +406,13 @@ class WorkerLostError(FaultError):
     default_code = "worker-lost"
 
 
+class VersionsDifferError(FaultError):
+    """Client and server are of versions that do not fit together, and one of them says so."""
+
+    exit_code = 67
+    default_code = "version"
+
+
 _FAULTS: dict[str, type[FaultError]] = {
     cls.default_code: cls
     for cls in (
@@ -415,6 +422,7 @@ _FAULTS: dict[str, type[FaultError]] = {
         ActionFailedError,
         LimitReachedError,
         WorkerLostError,
+        VersionsDifferError,
     )
 }
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from scenario_execution_remote.protocol.agreement import disagreement
 from scenario_execution_remote.protocol.messages import RefusalCode, Refused
 from scenario_execution_server.sessions import SessionTable
 
@@ -46,8 +47,11 @@ def objection(
 
 
 def incompatible(theirs: dict[str, str], ours: dict[str, str]) -> str | None:
-    """Why the two installations cannot work together, or None: major and minor version of engine and py_trees
-    decide."""
+    """Why the two installations cannot work together, or None: the messages decide, and major and minor version of
+    engine and py_trees."""
+    why = disagreement(theirs, ours)
+    if why is not None:
+        return why
     for name in ("scenario-execution", "py-trees"):
         here, there = ours.get(name, "none"), theirs.get(name, "none")
         if here.split(".")[:2] != there.split(".")[:2]:

@@ -14,6 +14,7 @@ import zmq
 
 from scenario_execution_remote.courtesies import versions_here
 from scenario_execution_remote.protocol import messages, wire
+from scenario_execution_remote.protocol.agreement import MEND
 from scenario_execution_remote.protocol.frames import (
     HEADER_BYTES,
     MAGIC,
@@ -166,7 +167,9 @@ class Reception:
             if isinstance(error, FrameError) and error.session != NO_SESSION:
                 session_id = error.session
             code = RefusalCode.VERSION if isinstance(error, FrameVersionError) else RefusalCode.PROTOCOL
-            self._hosting.send(listener, route, [_refusal(session_id, code, f"Bad frame: {error}.")])
+            # a good frame of another version, or with a message that has another form here
+            advice = f" {MEND}" if isinstance(error, (FrameVersionError, wire.WireError)) else ""
+            self._hosting.send(listener, route, [_refusal(session_id, code, f"Bad frame: {error}.{advice}")])
 
     def _open_or_refuse(self, listener: Any, route: bytes, peer: Any, frame: Frame) -> None:
         if frame.kind is not Kind.HELLO or self._hosting.sessions.has_ended(peer.identity, frame.session):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from scenario_execution_remote.protocol import messages, wire
@@ -222,6 +224,20 @@ def test_a_server_of_another_version_can_say_so() -> None:
     data = bytearray(Frame(kind=Kind.REFUSED, session=SESSION, body=refused).encode())
     data[2] = PROTOCOL_VERSION + 7
     assert Wire().machine.receive(bytes(data), 1000.0) == [Over("version", "Version 9 is spoken here.")]
+
+
+@pytest.mark.parametrize("ours", [{}, {"messages": "0123456789abcdef"}])
+def test_a_server_with_other_messages_is_sent_a_good_bye_and_nothing_else(ours: dict[str, str]) -> None:
+    machine = ClientSession(SESSION, replace(hello(), versions=ours), LOST_AFTER_S)
+    machine.start(0.0)
+    machine.send(b"a call")
+    machine.outgoing.clear()
+    body = wire.encode(replace(welcome(), versions={"messages": "fedcba9876543210"}))
+    (over,) = machine.receive(Frame(Kind.WELCOME, SESSION, body=body).encode(), 0.1)
+    assert isinstance(over, Over) and over.reason == "version"
+    assert "messages" in over.text
+    assert [decode_frame(data).kind for data in machine.outgoing] == [Kind.BYE]
+    assert machine.state is State.OVER
 
 
 @pytest.mark.parametrize("ack", [1, 2**64 - 1])

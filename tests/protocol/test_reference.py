@@ -134,11 +134,18 @@ def test_the_reasons_of_an_end_are_those_its_message_names() -> None:
 EXAMPLE: list[tuple[Frame, object]] = [
     (
         Frame(kind=Kind.HELLO, session=SESSION),
-        messages.Hello(program="demo", versions={"scenario-execution": "1.8.0", "py-trees": "2.4.0"}, silence_s=5.0),
+        messages.Hello(
+            program="demo",
+            versions={"scenario-execution": "1.8.0", "py-trees": "2.4.0", "messages": "0123456789abcdef"},
+            silence_s=5.0,
+        ),
     ),
     (
         Frame(kind=Kind.WELCOME, session=SESSION),
-        messages.Welcome(program="server", versions={}, watchdog_s=10.0, shutdown_timeout_s=5.0, next_key=None),
+        messages.Welcome(
+            program="server", versions={"messages": "0123456789abcdef"},
+            watchdog_s=10.0, shutdown_timeout_s=5.0, next_key=None,
+        ),
     ),
     (
         Frame(kind=Kind.DATA, session=SESSION, seq=3, ack=2),

@@ -51,6 +51,13 @@ def test_the_same_versions_are_named_once() -> None:
     assert line.mark is Mark.OK and line.text == "python 3.11.1, protocol 2"
 
 
+def test_the_digest_of_the_messages_is_for_programs_alone() -> None:
+    both = {"python": "3.11.1", "messages": "0123456789abcdef"}
+    line = compared(both, both, 2)
+    assert line.text == "python 3.11.1, protocol 2"
+    assert line.as_json()["here"] == line.as_json()["there"] == both
+
+
 def test_another_patch_release_is_told_and_another_minor_one_is_a_warning() -> None:
     assert compared({"python": "3.11.1"}, {"python": "3.11.2"}, 2).mark is Mark.OK
     line = compared({"python": "3.11.1"}, {"python": "3.12.1"}, 2)

@@ -3,9 +3,16 @@ from __future__ import annotations
 
 import pytest
 
-from scenario_execution_remote.courtesies import error_for, shut_out
+from scenario_execution_remote.courtesies import error_for, hello, shut_out, versions_here
 from scenario_execution_remote.endpoint import Endpoint
-from scenario_execution_remote.errors import NotEnrolledError, RemoteError, SessionLostError, fault
+from scenario_execution_remote.errors import (
+    NotEnrolledError,
+    RemoteError,
+    SessionLostError,
+    VersionsDifferError,
+    fault,
+)
+from scenario_execution_remote.protocol.agreement import digest_here
 from scenario_execution_remote.protocol.client import Over
 
 
@@ -30,3 +37,12 @@ def test_what_a_server_says_at_the_end_is_shown_and_obeyed_by_no_terminal(reason
 ])  # fmt: skip
 def test_who_is_let_in_no_more_knows_it_from_the_end_of_the_session(end: RemoteError | None, why: str) -> None:
     assert shut_out(end) == why
+
+
+def test_a_session_begins_with_the_digest_of_the_messages_that_are_known_here() -> None:
+    assert hello("test", 5.0).versions == versions_here()
+    assert versions_here()["messages"] == digest_here()
+
+
+def test_versions_that_do_not_fit_are_an_error_of_their_own() -> None:
+    assert isinstance(error_for(Endpoint.parse("127.0.0.1"), Over("version", "no")), VersionsDifferError)

@@ -86,3 +86,10 @@ def test_another_minor_version_of_what_both_sides_run_is_no_match_and_another_pa
     assert incompatible({**ours, name: ours[name][:-1] + "9"}, ours) is None
     assert f"The client has {name} 9.9.0" in str(incompatible({**ours, name: "9.9.0"}, ours))
     assert f"The client has {name} none" in str(incompatible({}, {name: "1.0.0"}))
+
+
+@pytest.mark.parametrize("theirs", [{}, {"messages": ""}, {"messages": "0123456789abcdef"}])
+def test_other_messages_are_no_match_and_come_first(theirs: dict[str, str]) -> None:
+    ours = {"scenario-execution": "1.4.0", "py-trees": "2.3.0", "messages": "fedcba9876543210"}
+    assert incompatible(ours, ours) is None
+    assert "messages" in str(incompatible({**theirs, "py-trees": "9.9.9"}, ours))

@@ -6,12 +6,12 @@ from __future__ import annotations
 import itertools
 import secrets
 import time
-from importlib.metadata import version
 from typing import Any
 
 import msgpack
 import zmq
 
+from scenario_execution_remote.courtesies import versions_here
 from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_remote.protocol.frames import SESSION_ID_BYTES, Frame, Kind, decode_frame
 from tests.support.servers import Identity, ServerProcess
@@ -21,7 +21,7 @@ BEAT_MS = 400  # well below the watchdog of any server in the tests
 NOWHERE = messages.Directories(scenario_file=None, output=None)
 HELLO = messages.Hello(
     program="raw client of a test",
-    versions={name: version(name) for name in ("scenario-execution", "py-trees")},
+    versions=versions_here(),
     silence_s=5.0,
 )
 

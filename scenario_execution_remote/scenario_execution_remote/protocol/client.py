@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from scenario_execution_remote.protocol import messages, wire
+from scenario_execution_remote.protocol.agreement import MEND, disagreement
 from scenario_execution_remote.protocol.frames import (
     BODY_LIMIT_BYTES,
     HEADER_BYTES,
@@ -142,6 +143,7 @@ class ClientSession:
         self.state = State.GREETING
         self._session = session
         self._hello = wire.encode(hello)
+        self._versions = hello.versions
         self._lost_after_s = lost_after_s
         self._beat_every_s = min(BEAT_INTERVAL_S, lost_after_s / BEATS_PER_SILENCE)
         self._stream = NumberedStream()
@@ -248,7 +250,8 @@ class ClientSession:
             events = self._digest(frame)
             self._measure(frame.kind, now_s)
         except (FrameError, wire.WireError) as error:
-            return [self._over("protocol", f"The server does not speak this client's protocol: {error}.")]
+            advice = f" {MEND}" if self.state is State.GREETING else ""  # after that, both have said the same
+            return [self._over("protocol", f"The server does not speak this client's protocol: {error}.{advice}")]
         if self._stream.has_waiting or self._wants_end:
             self._send_due()
         return events
@@ -285,10 +288,7 @@ class ClientSession:
         if not self._is_up:  # read late from a connection that has broken since; the next one begins anew
             return []
         if step is Step.WELCOME:
-            welcome = wire.decode_one(frame.body, messages.Welcome)
-            self.state = State.OPEN
-            self._beat_for(welcome.watchdog_s)
-            return [Opened(welcome)]
+            return [self._open(wire.decode_one(frame.body, messages.Welcome))]
         if step is Step.TELL:
             return [Noticed(wire.decode_one(frame.body, messages.Notice).next_key)]
         if step is Step.DELIVER:
@@ -299,6 +299,17 @@ class ClientSession:
             self.state = State.OPEN
             self._stream.rewind()
         return []
+
+    def _open(self, welcome: messages.Welcome) -> Event:
+        """Go on, unless the server is one that does not compare messages itself and knows others than this client."""
+        why = disagreement(self._versions, welcome.versions)
+        if why is not None:
+            over = self._over(messages.RefusalCode.VERSION.value, why)
+            self._send(Kind.BYE)  # else the session that it has opened waits there for its watchdog
+            return over
+        self.state = State.OPEN
+        self._beat_for(welcome.watchdog_s)
+        return Opened(welcome)
 
     def _beat_for(self, watchdog_s: float) -> None:
         """Beat often enough for the server as well, which ends a session after *watchdog_s* of silence."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import inspect
 import re
-import types
 import typing
 from collections.abc import Iterator
-from dataclasses import is_dataclass
 from typing import Any
 
 from scenario_execution_remote.protocol import messages, wire
+from scenario_execution_remote.protocol.agreement import digest_here
 from scenario_execution_remote.protocol.frames import PROTOCOL_VERSION, Kind
+from scenario_execution_remote.protocol.shapes import worded
 
 _FRAMES: dict[type, Kind] = {
     messages.Hello: Kind.HELLO,
@@ -28,15 +28,6 @@ _FRAMES: dict[type, Kind] = {
     messages.Inspect: Kind.HELLO,
     messages.Inspected: Kind.WELCOME,
 }
-_TYPES: dict[Any, str] = {
-    int: "integer",
-    float: "number",
-    str: "text",
-    bytes: "bytes",
-    bytes | memoryview: "bytes",
-    bool: "boolean",
-    Any: "[value](protocol.md#values)",
-}
 _PARTS = (messages.Plugin, messages.Actor, messages.Directories, messages.Fault, messages.Entry, messages.NextKey)
 
 
@@ -46,6 +37,7 @@ def message_page() -> str:
         "# Messages",
         "",
         f"Every message of [protocol version {PROTOCOL_VERSION}](protocol.md): its number, and its fields in order.",
+        f"The [digest](protocol.md#the-same-messages) of those that clients and servers exchange is `{digest_here()}`.",
         "This page is made from the code by `scenario_execution_remote.protocol.reference`; a test compares the two.",
     ]
     groups = {
@@ -80,7 +72,7 @@ def _section(title: str, cls: type) -> Iterator[str]:
         yield ""
     for name, hint in hints.items():
         meaning = meanings.get(name)
-        yield f"* `{name}`: {_type(hint)}" + (f". {meaning}" if meaning else "")
+        yield f"* `{name}`: {worded(hint, _linked)}" + (f". {meaning}" if meaning else "")
 
 
 def _explained(cls: type) -> tuple[str, dict[str, str]]:
@@ -97,18 +89,10 @@ def _markdown(text: str) -> str:
     return re.sub(r"``([^`]*)``", r"`\1`", re.sub(r":\w+:`([^`]*)`", r"`\1`", " ".join(text.split())))
 
 
-def _type(hint: Any) -> str:
-    if hint in _TYPES:
-        return _TYPES[hint]
-    arguments = typing.get_args(hint)
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return " or ".join("nil" if argument is type(None) else _type(argument) for argument in arguments)
-    if typing.get_origin(hint) is list:
-        return f"array of {_type(arguments[0])}"
-    if typing.get_origin(hint) is dict:
-        return f"map of {_type(arguments[0])} to {_type(arguments[1])}"
-    if is_dataclass(hint):
-        name = typing.cast(type, hint).__name__
-        anchor = name.lower() if hint in _PARTS else f"{wire.MESSAGES.index(typing.cast(type, hint))}-{name.lower()}"
-        return f"[{name}](#{anchor})"
-    raise KeyError(hint)
+def _linked(hint: Any) -> str:
+    """A link to what is said of values, of a message or of a part."""
+    if hint is Any:
+        return "[value](protocol.md#values)"
+    cls = typing.cast(type, hint)
+    anchor = cls.__name__.lower() if cls in _PARTS else f"{wire.MESSAGES.index(cls)}-{cls.__name__.lower()}"
+    return f"[{cls.__name__}](#{anchor})"

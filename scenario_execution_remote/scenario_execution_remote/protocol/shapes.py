@@ -15,10 +15,39 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 _Check = Callable[[Any], Any]
+_KINDS: dict[Any, str] = {
+    int: "integer",
+    float: "number",
+    str: "text",
+    bytes: "bytes",
+    bytes | memoryview: "bytes",
+    bool: "boolean",
+}
 
 
 class WireError(ValueError):
     """The bytes are not the message that belongs here; the sentence says what is wrong with them."""
+
+
+def worded(hint: Any, other: Callable[[Any], str]) -> str:
+    """What a field of this annotation is on the wire, in words.
+
+    Args:
+        hint: The annotation.
+        other: Finds words for values of any type, and for messages and their parts.
+    """
+    kind, arguments, origin = _KINDS.get(hint), typing.get_args(hint), typing.get_origin(hint)
+    if kind is not None:
+        return kind
+    if origin in (typing.Union, types.UnionType):
+        (inner,) = [argument for argument in arguments if argument is not type(None)]
+        return f"{worded(inner, other)} or nil"
+    if origin in (list, dict):
+        # "array of text or nil" is one that may be missing, and not one of items that may be
+        texts = [worded(argument, other) for argument in arguments]
+        inside = [f"({text})" if text.endswith(" or nil") else text for text in texts]
+        return f"array of {inside[0]}" if origin is list else f"map of {inside[0]} to {inside[1]}"
+    return other(hint)
 
 
 def _checker(hint: Any) -> _Check:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
-    """Open a session. ``versions`` maps distribution names (and ``python``) to versions; ``silence_s`` is how long the
-    client waits before it counts a silent server as lost."""
+    """Open a session. ``versions`` maps distribution names (and ``python``) to versions, and ``messages`` to the digest
+    of those known; ``silence_s`` is how long the client waits before it counts a silent server as lost."""
 
     program: str
     versions: dict[str, str]
@@ -27,8 +27,9 @@ class NextKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Welcome:
-    """The session is open. ``watchdog_s``: the server ends it after that much silence; ``shutdown_timeout_s``: how long
-    its actions may take to stop at the end; ``next_key``: None if no other key is announced than the one it has."""
+    """The session is open. ``versions``: as in :class:`Hello`; ``watchdog_s``: the server ends it after that much
+    silence; ``shutdown_timeout_s``: how long its actions may take to stop at the end; ``next_key``: None if no other
+    key is announced than the one it has."""
 
     program: str
     versions: dict[str, str]
