@@ -18,7 +18,7 @@ from scenario_execution_remote import errors
 from scenario_execution_remote.courtesies import versions_here
 from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_remote.protocol.agreement import MEND
-from scenario_execution_remote.protocol.frames import Frame, Kind, decode_frame
+from scenario_execution_remote.protocol.frames import PROTOCOL_VERSION, Frame, Kind, decode_frame
 from tests.support import peers
 from tests.support.rawclients import ANSWER_S, HELLO, RawClient
 from tests.support.servers import BIN, Identity, ServerProcess, clean_environment
@@ -71,6 +71,17 @@ def test_a_hello_that_cannot_be_read_is_refused_with_the_same_advice(
         client.send(Kind.HELLO, body)
         refused = client.refusal()
     assert (refused.code, refused.text.endswith(MEND)) == (messages.RefusalCode.PROTOCOL.value, True)
+
+
+def test_a_hello_of_another_protocol_version_is_refused_with_the_same_advice(
+    server: ServerProcess, owner: Identity
+) -> None:
+    with RawClient(server, owner) as client:
+        frame = bytearray(client.frame(Kind.HELLO, wire.encode(HELLO)))
+        frame[2] = PROTOCOL_VERSION + 1
+        client.socket.send(bytes(frame))
+        refused = client.refusal()
+    assert (refused.code, refused.text.endswith(MEND)) == (messages.RefusalCode.VERSION.value, True)
 
 
 # -- a server of another commit ------------------------------------------------------------------

@@ -15,7 +15,7 @@ from scenario_execution_remote.protocol.shapes import worded
 
 MESSAGES = "messages"  # what the digest is called among the versions of Hello and Welcome
 MEND = "Install client and server from one release, or from one commit."
-_DIGEST_BYTES = 8  # against mistakes, not against anybody: who lies about it is not understood, and hurts himself
+_DIGEST_BYTES = 8  # against mistakes, not against anybody: who lies about it is not understood, which harms nobody else
 _CLIENT, _SERVER = "scenario-execution-remote", "scenario-execution-server"
 
 
