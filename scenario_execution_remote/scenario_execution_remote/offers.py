@@ -17,10 +17,11 @@ from scenario_execution_keys.paths import where_keys_are
 from .changes import Changes
 from .files.folder import Folder, Look
 from .files.names import NameRefusedError
+from .files.outcomes import VERDICT, Outcomes
 from .files.outlet import Outlet
 from .files.pace import BLOCK_BYTES, COST_OF_ONE_BYTES
 from .files.reporting import Reporter
-from .files.selection import Selection
+from .files.selection import IGNORE_FILE, Selection
 from .files.sending import DIGEST_BYTES, Piece, entry_of
 from .mounts import INPUT, Line, Mounts, Tell
 from .protocol import messages, wire
@@ -63,6 +64,7 @@ class Offers:
         self._selections: dict[int, Selection] = {}
         self._numbers = itertools.count(1)
         self._offers = itertools.count(1)
+        self._outcomes: dict[int, Outcomes] = {}
         self._names: dict[int, tuple[int, str, int]] = {}  # entry -> mount, name and size
         self._changed: dict[int, list[tuple[Folder, int, str, Look]]] = {}  # of each offer, until that is there
         self._taken = threading.Condition()
@@ -119,7 +121,10 @@ class Offers:
 
     def offer(self, mount: int, chosen: Iterable[tuple[str, Look]], left: list[str]) -> None:
         """Offer what lies in a folder, which is read for it. What cannot be is added to *left*."""
-        self._post_offer(next(self._offers), mount, self._entries(mount, chosen, left))
+        found = list(chosen)
+        if found and not self._mounts.names_in(mount):  # else somebody has asked for just these
+            self._outcomes[mount] = Outcomes({name: look.size_bytes for name, look in found if look.is_file})
+        self._post_offer(next(self._offers), mount, self._entries(mount, found, left))
 
     def offer_changes(
         self, mount: int, changed: Iterable[tuple[str, Look]], gone: Iterable[str], left: list[str], *, both_ways: bool
@@ -175,6 +180,7 @@ class Offers:
         """Send what the server wants of what it was offered."""
         numbers = [number for number in numbers if number in self._names]  # a server may ask for anything
         self._reporter.expect(sum(self._names[number][2] for number in numbers))
+        self._tell_outcomes(numbers)
         for number in numbers:
             mount, name, _ = self._names[number]
             self._reporter.begin(name)
@@ -185,6 +191,22 @@ class Offers:
                 pass  # the other side has been told, and says in the end what is missing there
         self._outlet.flush()
         self._reporter.end()
+
+    def _tell_outcomes(self, numbers: list[int]) -> None:
+        """Say once, if it is much, that earlier runs travel along."""
+        for number in numbers:
+            mount, name, size_bytes = self._names[number]
+            if mount in self._outcomes:
+                self._outcomes[mount].sends(name, size_bytes)
+        for mount, outcomes in self._outcomes.items():
+            remark = outcomes.remark()
+            if remark:
+                path = self._mounts.path_of(mount, INPUT)
+                self._tell(
+                    "info",
+                    f"remote({self._origin}): taken along from {path} is what earlier runs seem to have left, as there "
+                    f"is a {VERDICT}: {remark}; what of it no action reads can be listed in {path}/{IGNORE_FILE}",
+                )
 
     def taken(self, message: messages.Taken) -> None:
         """The server has dealt with so much."""

@@ -16,6 +16,7 @@ from textwrap import indent
 import pytest
 
 from scenario_execution_remote.files.folder import Folder
+from scenario_execution_remote.files.selection import IGNORE_FILE
 from scenario_execution_remote.files.sending import digest_of
 from tests.support.proxy import Proxy
 from tests.support.scenarios import heard
@@ -123,6 +124,26 @@ def test_what_the_server_has_is_not_sent_again_by_any_client_of_the_same_key(
             sent.append(proxy.byte_count)
         assert outcome.code == 0, outcome.output
     assert sent[0] > 3 << 20 and sent[1] < 100_000 and sent[2] > 3 << 20
+
+
+def test_a_large_earlier_run_travels_along_and_is_named_until_somebody_says_that_it_is_not_needed(
+    serve: Serve, run: Run, beside: Path
+) -> None:
+    server = serve(*CURVE, *BRISK, "--cache-limit", "0")
+    (beside / "run-1").mkdir()
+    (beside / "run-1" / "test.xml").write_text("<testsuite/>")
+    (beside / "run-1" / "bag").write_bytes(os.urandom(70_000_000))
+    (beside / "run-2").mkdir()
+    look = code(server.endpoint, "import os; print(os.path.exists('run-1/bag'))")
+    outcome = run(whole(look, look), "-o", "run-2", whole=True)
+    (line,) = [line for line in outcome.said if "earlier runs" in line]
+    assert line.startswith("INFO") and outcome.count("True") == 2, outcome.output
+    assert line.endswith(f"'run-1' (70.0 MB); what of it no action reads can be listed in {beside}/{IGNORE_FILE}")
+    (beside.parent / "client-2").mkdir()
+    shutil.copytree(beside / "run-1", beside.parent / "client-2" / "run-1")
+    (beside.parent / "client-2" / IGNORE_FILE).write_text("/run-*/\n")
+    outcome = run(whole(look), whole=True)
+    assert outcome.count("False") == 1 and outcome.count("earlier runs") == 0, outcome.output
 
 
 def test_ten_thousand_small_files_are_there(server: ServerProcess, run: Run, beside: Path) -> None:
