@@ -23,13 +23,14 @@ from scenario_execution_server.audit_file import AuditFile, default_audit_path
 from scenario_execution_server.config import LOG_LEVELS, Group, Option, ServerSettings, options
 from scenario_execution_server.control import ControlSocket, runtime_folder
 from scenario_execution_server.custody import CacheLimits, Custody
-from scenario_execution_server.doors import Doors, raise_descriptor_limit
+from scenario_execution_server.doors import Doors
 from scenario_execution_server.errors import ControlError, FilesDirError, ServerError, SettingsError, WorkersError
 from scenario_execution_server.front import Front
 from scenario_execution_server.journal import Logging, announce, event
 from scenario_execution_server.keeper import Keeper
 from scenario_execution_server.key_cli import main
 from scenario_execution_server.launcher import LauncherError, LocalLauncher, PreloadError
+from scenario_execution_server.own_limits import forbid_core_dumps, raise_descriptor_limit
 from scenario_execution_server.readiness import Readiness
 from scenario_execution_server.retention import Retention
 from scenario_execution_server.signals import StopSignals
@@ -135,12 +136,13 @@ def run(settings: ServerSettings) -> int:
         readiness = Readiness(settings.ready_fd, os.environ)
         store = KeyStore.open(settings.keys_dir)
         server_pair = store.server_pair() if settings.curve else None
-        # Before any zmq context, signal handler or raised limit exists: its processes inherit none of these.
+        # Before any zmq context, signal handler or limit of ours exists: its processes inherit none of these.
         storage = open_storage(settings, log, stack)
         stack.callback(close_storage, storage, log)
         launcher = stack.enter_context(contextlib.closing(start_launcher(storage.live)))
         signals = stack.enter_context(StopSignals())
         raise_descriptor_limit()
+        forbid_core_dumps()
         watch = Watch(facts_of(settings, server_pair, storage.live), audit_file(settings, log))
         stack.callback(watch.close)
         doors = stack.enter_context(Doors.open(settings, store, server_pair, log, watch))

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import resource
 import time
 from collections.abc import Hashable
 from datetime import datetime, timezone
@@ -34,8 +33,6 @@ from scenario_execution_server.self_test import self_test
 from scenario_execution_server.watch import Watch
 
 _ANSWERS_KEPT = 4096  # one per live connection, about 1 MB; on a unix socket each process has its own address
-# Half-open peers take one each for 3 s; more than a million are a network's whole capacity.
-_DESCRIPTORS_WANTED = 1 << 20
 # Passing shortages of the machine: they say nothing about the key store, and strangers can cause them by connecting.
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN})
 _NOTES_AT_ONCE = 2  # files written for strangers in one look, a quarter of a second apart: no flood wears out a disk
@@ -436,11 +433,3 @@ class Doors:
                     self._log, logging.INFO, "refused keys are not kept for se-server pending", why=error.what,
                     next="enrol them with the commands in this log",
                 )  # fmt: skip
-
-
-def raise_descriptor_limit() -> None:
-    """Allow this process as many descriptors as it may have; not its workers, because some programs use select()."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS_WANTED)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -207,11 +207,13 @@ def test_processes_are_started_before_any_socket_handler_or_limit_and_ended_afte
     monkeypatch.setattr(cli, "start_launcher", lambda base: Part("processes"))
     monkeypatch.setattr(cli, "StopSignals", lambda: Part("signals"))
     monkeypatch.setattr(cli, "raise_descriptor_limit", lambda: happened.append("limit"))
+    monkeypatch.setattr(cli, "forbid_core_dumps", lambda: happened.append("no dumps"))
     monkeypatch.setattr(cli.Doors, "open", lambda *arguments: Part("doors"))
     monkeypatch.setattr(cli, "Front", lambda *arguments: Part("front"))
     assert cli.run(ServerSettings(keys_dir=tmp_path)) == 7
     assert happened == [
-        "processes", "signals", "limit", "doors", "front", "end of doors", "end of signals", "end of processes",
+        "processes", "signals", "limit", "no dumps", "doors", "front", "end of doors", "end of signals",
+        "end of processes",
     ]  # fmt: skip
 
 
@@ -225,16 +227,6 @@ def test_a_launcher_that_does_not_start_exits_with_a_code_of_its_own(
     result = CliRunner().invoke(cli.serve, ["--port", "0", "--keys-dir", str(tmp_path)])
     assert result.exit_code == 26
     assert "no module named x" in result.output
-
-
-def test_the_limit_of_descriptors_is_raised_to_what_the_process_may_have() -> None:
-    code = (
-        "import resource; from scenario_execution_server.doors import raise_descriptor_limit\n"
-        "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
-        "resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard)); raise_descriptor_limit()\n"
-        "assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(hard, 1 << 20), hard)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=DEADLINE_S)
 
 
 # -- the real command --------------------------------------------------------------------------------------------------

@@ -43,21 +43,27 @@ def test_a_session_for_which_there_is_no_process_ends_with_the_reason(tmp_path: 
         assert launcher.exits() == []
 
 
-def test_a_replacement_has_the_limits_of_the_first_whatever_the_server_raised_since(tmp_path: Path) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+@pytest.mark.parametrize(
+    ("name", "first", "since"), [("RLIMIT_NOFILE", 256, 300), ("RLIMIT_CORE", 0, 1)], ids=["descriptors", "core dumps"]
+)
+def test_a_replacement_has_the_limits_of_the_first_whatever_the_server_has_changed_since(
+    name: str, first: int, since: int, tmp_path: Path
+) -> None:
+    which = getattr(resource, name)
+    soft, hard = resource.getrlimit(which)
+    resource.setrlimit(which, (first, hard))
     try:
         with running_launcher(tmp_path / "base") as launcher:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (300, hard))
+            resource.setrlimit(which, (since, hard))
             zygote = launcher.zygote_pid
             assert zygote is not None
             os.kill(zygote, signal.SIGKILL)
             wait_until(lambda: launcher.exits() or launcher.zygote_pid is None)
             worker = Worker(launcher)
-            assert worker.ask("__import__('resource').getrlimit(__import__('resource').RLIMIT_NOFILE)[0]") == 256
+            assert worker.ask(f"__import__('resource').getrlimit({which})[0]") == first
             worker.end()
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(which, (soft, hard))
 
 
 def test_it_ends_with_a_front_that_dies_before_it_is_ready(tmp_path: Path) -> None:

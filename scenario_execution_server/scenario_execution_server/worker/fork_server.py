@@ -31,6 +31,9 @@ _PROGRAM = (
     "from scenario_execution_server.worker.zygote import main; main()"
 )
 
+# What a front changes for itself; a fork server that is started later must not hand that on.
+_OWN_LIMITS = (resource.RLIMIT_NOFILE, resource.RLIMIT_CORE)
+
 _END_LIMIT_S = 1.0  # it has nothing to do but to end; a busy machine may need a moment
 
 
@@ -46,8 +49,7 @@ class ForkServer:
         self._settings = {
             "worker_main": worker_main,
             "preload": list(preload),
-            # A front raises its own limit for its sockets; a replacement started later must not hand that on.
-            "open_files": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+            "limits": [[which, resource.getrlimit(which)[0]] for which in _OWN_LIMITS],
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._link: socket.socket | None = None

@@ -51,8 +51,9 @@ def _run(link: socket.socket) -> None:
     settings = json.loads(link.recv(MESSAGE_BYTES) or b"null")
     if settings is None:  # the launcher is gone already
         return
-    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (settings["open_files"], hard_limit))
+    for which, soft_limit in settings["limits"]:
+        _, hard_limit = resource.getrlimit(which)
+        resource.setrlimit(which, (soft_limit, hard_limit))
     try:
         worker_main = _preload(settings["preload"], settings["worker_main"])
     except BaseException as error:  # noqa: BLE001 - modules may raise anything while imported; the launcher is told
