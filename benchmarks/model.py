@@ -16,7 +16,7 @@ from benchmarks.results import Cell, Result
 SESSIONS = 10_000
 TICKS_A_SECOND = 10
 ROOM = 0.7  # of a core's time that may be planned with: a queue behind a fuller one grows without bound
-DESCRIPTORS = 1 << 20  # what a server asks the kernel for (doors.py)
+DESCRIPTORS = 1 << 20  # what a server asks the kernel for (own_limits.py)
 MEMORY_SHARE = 0.8  # of a machine's memory, for sessions
 RESTART_S = 60.0  # in which all clients of a server that was restarted should be back
 NETWORK_BYTES_A_SECOND = 125e6  # 1 Gbit/s

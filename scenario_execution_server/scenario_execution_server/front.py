@@ -52,7 +52,7 @@ class Front:
         self._watch = watch or Watch()
         self._files = files
         self._poller = select.epoll()  # whose price does not grow with the sessions, as that of zmq.Poller does
-        self._hosting = Hosting(settings, doors.permit, launcher, self._poller, log, self._watch, files)
+        self._hosting = Hosting(settings, doors.clients.permit, launcher, self._poller, log, self._watch, files)
         self._watch.look_at(self._hosting.sessions)
         self._reception = Reception(settings, doors, self._hosting, log, self._watch)
         self._started_s = time.monotonic()

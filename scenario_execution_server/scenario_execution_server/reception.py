@@ -45,17 +45,24 @@ _LEGACY_LIMIT_BYTES = 1024 * 1024  # version 1 requests are unpacked here; their
 _PROGRAM = "scenario_execution_server"
 
 
+class Clients(Protocol):
+    """What the front needs of ``clients``: who is speaking, and what it may do."""
+
+    def admit(self, kind: Any, frame: zmq.Frame) -> Any: ...
+    def permit(self, peer: Any) -> messages.Permit: ...
+    def enrol(self, peer: Any, key: str) -> str: ...
+    def command(self, words: str) -> str: ...
+
+
 class Doors(Protocol):
-    """What the front needs of the doors: sockets to poll, and who is speaking."""
+    """What the front needs of the doors: sockets to poll, and who may come in."""
 
     listeners: Any
 
     @property
+    def clients(self) -> Clients: ...
+    @property
     def next_key(self) -> messages.NextKey | None: ...
-    def admit(self, listener: Any, frame: zmq.Frame) -> Any: ...
-    def permit(self, peer: Any) -> messages.Permit: ...
-    def enrol(self, peer: Any, key: str) -> str: ...
-    def command(self, words: str) -> str: ...
     def refresh(self) -> None: ...
     def check(self) -> None: ...
 
@@ -75,6 +82,7 @@ class Reception:
         self, settings: ServerSettings, doors: Doors, hosting: Hosting, log: logging.Logger, watch: Watch
     ) -> None:
         self._doors = doors
+        self._clients = doors.clients
         self._hosting = hosting
         self._log = log
         self._watch = watch
@@ -120,7 +128,7 @@ class Reception:
     def _receive(self, listener: Any, route: bytes, parts: list[zmq.Frame]) -> None:
         last = parts[-1]
         try:
-            peer = self._doors.admit(listener, last)
+            peer = self._clients.admit(listener.kind, last)
         except RefusedError as refusal:
             self._watch.turned_away(refusal.code.value, refusal.text)
             self._turn_away(listener, route, parts, refusal)
@@ -242,7 +250,7 @@ class Reception:
     ) -> FrontSession | messages.Refused:
         """Start a session, or say why not."""
         hosting = self._hosting
-        why_not = objection(peer, hosting.sessions, is_stopping=hosting.is_stopping, command=self._doors.command)
+        why_not = objection(peer, hosting.sessions, is_stopping=hosting.is_stopping, command=self._clients.command)
         opened = why_not or hosting.open(listener, route, peer, key, dialect, program)
         if isinstance(opened, messages.Refused):
             self._watch.session_refused(peer, opened.code, opened.text)
@@ -251,7 +259,7 @@ class Reception:
     def _enrol(self, listener: Any, route: bytes, peer: Any, frame: Frame) -> None:
         enrol: messages.Enrol = wire.decode_one(frame.body, messages.Enrol)
         try:
-            name = self._doors.enrol(peer, enrol.key)
+            name = self._clients.enrol(peer, enrol.key)
         except RefusedError as refusal:
             self._complain(peer, f"could not enrol: {refusal.text}")
             self._hosting.send(listener, route, [_refusal(frame.session, refusal.code, refusal.text)])
@@ -262,7 +270,7 @@ class Reception:
     def _inspect(self, listener: Any, route: bytes, peer: Any, frame: Frame) -> None:
         """Say how the server is, to a client that may know about others."""
         if peer.key is None or peer.is_invited or peer.is_retired or not peer.permissions.admin:
-            mend = self._doors.command(f"se-server permit {peer.name} --admin") if peer.key else "se-server status"
+            mend = self._clients.command(f"se-server permit {peer.name} --admin") if peer.key else "se-server status"
             text = f"{peer.name} may not ask about the sessions of others. The server's operator runs: {mend}"
             self._watch.session_refused(peer, RefusalCode.NOT_AUTHORISED.value, text)
             self._hosting.send(listener, route, [_refusal(frame.session, RefusalCode.NOT_AUTHORISED, text)])

@@ -31,8 +31,9 @@ class Launcher:
 
 def test_the_launcher_is_asked_now_and_then_though_nothing_of_it_is_readable() -> None:
     # it looks after sessions whose shepherd was stopped, of which no descriptor tells
+    clients = types.SimpleNamespace(permit=None)
     doors: Any = types.SimpleNamespace(
-        listeners=(), next_key=None, permit=None, check=lambda: None, refresh=lambda: None
+        listeners=(), next_key=None, clients=clients, check=lambda: None, refresh=lambda: None
     )
     launcher: Any = Launcher(often=3)
     reading, writing = os.pipe()

@@ -39,7 +39,7 @@ def test_a_door_whose_messages_take_long_has_its_turn_no_longer_than_others_can_
 ) -> None:
     now_s = 100.0
 
-    def admit(_listener: object, _frame: object) -> None:
+    def admit(_kind: object, _frame: object) -> None:
         nonlocal now_s
         now_s += message_s
         raise LookupError("a message like this costs its sender the answer")
@@ -47,10 +47,10 @@ def test_a_door_whose_messages_take_long_has_its_turn_no_longer_than_others_can_
     quiet = logging.getLogger("tests.reception")
     quiet.addHandler(logging.NullHandler())
     quiet.propagate = False
-    doors: Any = types.SimpleNamespace(listeners=(), admit=admit, next_key=None)
+    doors: Any = types.SimpleNamespace(listeners=(), clients=types.SimpleNamespace(admit=admit), next_key=None)
     nobody: Any = None
     reception = Reception(ServerSettings(), doors, hosting=nobody, log=quiet, watch=nobody)
     monkeypatch.setattr(reception_module.time, "monotonic", lambda: now_s)
     socket = Socket()
-    reception._serve_door(types.SimpleNamespace(socket=socket))
+    reception._serve_door(types.SimpleNamespace(socket=socket, kind=None))
     assert socket.taken_count == most_count

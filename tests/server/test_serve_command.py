@@ -319,7 +319,7 @@ def first_port(server: Running) -> int:
 
 
 FAILING = """
-from scenario_execution_server import authenticator, doors
+from scenario_execution_server import authenticator, clients, doors
 from scenario_execution_server.cli import serve
 """
 DEAD = """
@@ -334,12 +334,12 @@ STUCK = """
 import threading
 authenticator.ANSWER_WITHIN_S = 0.1
 authenticator._JOIN_WITHIN_S = 0.1
-objection = doors.Admission.objection
+objection = clients.Admission.objection
 def hang(self, domain, mechanism, address):
     if domain == "scenario-execution.alive":
         threading.Event().wait()
     return objection(self, domain, mechanism, address)
-doors.Admission.objection = hang
+clients.Admission.objection = hang
 serve()
 """
 OPEN = """

@@ -154,7 +154,7 @@ class Site:
                 if listener.socket in ready:
                     route, *_, payload = listener.socket.recv_multipart(zmq.NOBLOCK, copy=False)
                     try:
-                        peer = self.doors.admit(listener, payload)
+                        peer = self.doors.clients.admit(listener.kind, payload)
                     except RefusedError as error:
                         self.refused.append(error)
                         continue
