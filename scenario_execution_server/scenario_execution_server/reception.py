@@ -37,7 +37,7 @@ from scenario_execution_server.sessions import NumberedDialect, Parts, SessionKe
 from scenario_execution_server.watch import Watch
 from scenario_execution_server.worker.origin import Origin
 
-_HAS_MESSAGE, _EVENTS = int(zmq.POLLIN), int(zmq.EVENTS)  # plain numbers: an enum's arithmetic costs more than the call
+_HAS_MESSAGE = int(zmq.POLLIN)  # a plain number: an enum's arithmetic costs more than the call
 _TURN_MESSAGES = 64  # messages taken from one door before the others have their turn
 _TURN_S = 0.02  # and no longer than this: what one client sends may be slow to read, and must not become anybody's wait
 _HELLO_LIMIT_BYTES = 64 * 1024  # a HELLO is a few hundred bytes, and it is all that is ever unpacked here of version 2
@@ -110,8 +110,9 @@ class Reception:
         """Deal with what has come in, a turn's share at most. Returns how many messages that were; those of a whole
         turn if there may be more."""
         socket, until_s = listener.socket, time.monotonic() + _TURN_S
+        news = [(socket, _HAS_MESSAGE)]
         for count in range(_TURN_MESSAGES):
-            if not socket.getsockopt(_EVENTS) & _HAS_MESSAGE:  # asked, as an exception would cost as much as a message
+            if not zmq.zmq_poll(news, 0):  # asked, as an exception would cost as much as a message
                 return count
             route = socket.recv()
             parts = [socket.recv(copy=False)]

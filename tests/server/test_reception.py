@@ -5,43 +5,40 @@ from __future__ import annotations
 
 import logging
 import types
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import zmq
 
 from scenario_execution_server import reception as reception_module
 from scenario_execution_server.config import ServerSettings
 from scenario_execution_server.reception import Reception
 
-ENOUGH = 1000  # turns of a socket that never runs dry
+ENOUGH = 100  # messages, more than a turn may take
 
 
-class Socket:
-    """A door's socket in which there is always another message."""
-
-    def __init__(self) -> None:
-        self.taken_count = 0
-
-    def getsockopt(self, _option: int) -> int:
-        return int(reception_module.zmq.POLLIN)
-
-    def recv(self, copy: bool = True) -> Any:
-        if copy:
-            self.taken_count += 1
-            assert self.taken_count < ENOUGH
-            return b"route"
-        return types.SimpleNamespace(buffer=memoryview(b"junk"), more=False)
+@pytest.fixture
+def full_door() -> Iterator[zmq.Socket[bytes]]:
+    """A door's socket at which so many messages wait."""
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as door, context.socket(zmq.DEALER) as client:
+        door.bind("inproc://door")
+        client.connect("inproc://door")
+        for _ in range(ENOUGH):
+            client.send(b"junk")
+        yield door
 
 
 @pytest.mark.parametrize(("message_s", "most_count"), [(0.0, 64), (0.015, 2), (0.5, 1)])
 def test_a_door_whose_messages_take_long_has_its_turn_no_longer_than_others_can_wait(
-    message_s: float, most_count: int, monkeypatch: pytest.MonkeyPatch
+    full_door: zmq.Socket[bytes], message_s: float, most_count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now_s = 100.0
+    now_s, taken_count = 100.0, 0
 
     def admit(_kind: object, _frame: object) -> None:
-        nonlocal now_s
+        nonlocal now_s, taken_count
         now_s += message_s
+        taken_count += 1
         raise LookupError("a message like this costs its sender the answer")
 
     quiet = logging.getLogger("tests.reception")
@@ -51,6 +48,5 @@ def test_a_door_whose_messages_take_long_has_its_turn_no_longer_than_others_can_
     nobody: Any = None
     reception = Reception(ServerSettings(), doors, hosting=nobody, log=quiet, watch=nobody)
     monkeypatch.setattr(reception_module.time, "monotonic", lambda: now_s)
-    socket = Socket()
-    reception._serve_door(types.SimpleNamespace(socket=socket, kind=None))
-    assert socket.taken_count == most_count
+    reception._serve_door(types.SimpleNamespace(socket=full_door, kind=None))
+    assert taken_count == most_count
