@@ -37,6 +37,9 @@ class Inbox:
         sink: Takes what the worker says by itself.
         finish: Takes the answers to calls.
         send: Sends the answer to a worker's question.
+
+    Attributes:
+        waiting: What has arrived and is not handed out.
     """
 
     def __init__(
@@ -48,7 +51,7 @@ class Inbox:
         self._sink = sink
         self._finish = finish
         self._send = send
-        self._waiting: deque[Any] = deque()
+        self.waiting: deque[Any] = deque()
         self._steps: set[int] = set()
         self._is_paused = False
 
@@ -71,15 +74,10 @@ class Inbox:
         """Nobody will wait for the steps that are left, as with a set-up that has failed; else as :meth:`go_on`."""
         self._steps.clear()
 
-    @property
-    def has_waiting(self) -> bool:
-        """Whether anything has arrived and is not handed out."""
-        return bool(self._waiting)
-
     def put(self, arrived: list[Any]) -> None:
         """Take what has arrived, and hand out what may be."""
-        if self._waiting or self._steps:
-            self._waiting.extend(arrived)
+        if self.waiting or self._steps:
+            self.waiting.extend(arrived)
             self.hand_out()
             return
         for message in arrived:
@@ -87,8 +85,8 @@ class Inbox:
 
     def hand_out(self, *, everything: bool = False) -> None:
         """Hand out what may be, or all there is."""
-        while self._waiting and (everything or not self.is_paused):
-            self._hand_out(self._waiting.popleft())
+        while self.waiting and (everything or not self.is_paused):
+            self._hand_out(self.waiting.popleft())
 
     def _hand_out(self, message: Any) -> None:
         try:

@@ -159,8 +159,10 @@ class Link:
             self._speak()
 
     def _call(self, calls: list[Any]) -> list[Pending]:
-        body = wire.encode_all(calls, self._sink.foreign)
-        made = [Pending(call, self._listen) for call in calls]
+        if len(calls) == 1:
+            body, made = wire.encode(calls[0], self._sink.foreign), [Pending(calls[0], self._listen)]
+        else:
+            body, made = wire.encode_all(calls, self._sink.foreign), [Pending(call, self._listen) for call in calls]
         with self._lock:
             if self.failure is not None:
                 for one in made:
@@ -265,8 +267,8 @@ class Link:
         except Exception as error:  # noqa: BLE001 - as at the thread's top: whoever waits has to be told
             self._fail(self._own_fault(error))
             is_over = True
-        if is_over or self._machine.next_deadline_s() < self._sleeps_until_s:
-            self._is_finished = self._is_finished or is_over
+        if is_over:
+            self._is_finished = True
             self._alarm.ring()
 
     def _exchange(
@@ -287,7 +289,7 @@ class Link:
         machine, inbox, socket = self._machine, self._inbox, connection.socket
         news, count = [(socket, _READ)], 0
         while True:
-            if inbox.has_waiting:
+            if inbox.waiting:
                 inbox.hand_out()
             while self._outbox:
                 body = self._outbox.popleft()
@@ -434,6 +436,7 @@ class Link:
             elif isinstance(event, Opened):
                 self.welcome = event.welcome
                 self._told(event.welcome.next_key)
+                self._alarm.ring()  # the thread may have to wake earlier now than it meant to, to beat in time
                 self._opened.set()
             elif isinstance(event, Over):
                 self.is_home = event.is_home

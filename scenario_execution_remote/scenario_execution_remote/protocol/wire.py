@@ -119,7 +119,7 @@ def _pack(value: object, foreign: Foreign | None) -> bytes:
 
 
 class _SimplePacker:
-    """Packs what needs no hook, as most messages: with one packer for all: a new one costs four times the packing.
+    """Packs what needs no hook, as most messages: with one packer for all, as a new one costs four times the packing.
 
     No other thread comes in between, as nothing of Python runs within.
     """
@@ -310,8 +310,6 @@ def encode_all(several: Iterable[Any], foreign: Foreign | None = None) -> bytes:
         CannotTravelError: a value inside has no form on the wire, or all together are too large; names the path to it.
     """
     listed = tuple(several)
-    if len(listed) == 1:
-        return encode(listed[0], foreign)
     return _fitting(b"".join([_encode(message, foreign) for message in listed]), listed)
 
 
