@@ -217,11 +217,13 @@ class Hosting:
         session = self._workers.get(fd)
         if session is None:
             return False
+        channel = session.worker.channel
         if events & _WRITE:
-            session.worker.channel.on_writable()
+            channel.on_writable()
         if events & ~_WRITE:
             self.take(session)
-        self.watch_worker(session)
+        if events & _WRITE or session.dialect.is_full or channel.closed or session.worker.watched != _READ:
+            self.watch_worker(session)  # rarely: mostly it is listened to, as before
         return True
 
     def catch_up(self) -> None:

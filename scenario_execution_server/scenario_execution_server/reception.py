@@ -156,7 +156,7 @@ class Reception:
         session = self._hosting.sessions.find(peer.identity, name)
         if session is None or session.route != route or not isinstance(session.dialect, NumberedDialect):
             return False
-        if not session.dialect.machine.take_next(seq, ack, len(data) - HEADER_BYTES, time.monotonic()):
+        if not session.dialect.take_next(seq, ack, len(data) - HEADER_BYTES, time.monotonic()):
             return False
         self._hosting.tell(session, Origin.CLIENT, data[HEADER_BYTES:])
         return True
@@ -214,12 +214,12 @@ class Reception:
             if frame.kind not in (Kind.RESUME, Kind.HELLO):
                 return  # an old connection's leftovers; the session lives on its new one
             session.route, session.door = route, listener
-        received = session.dialect.machine.receive(frame, time.monotonic())
+        received = session.dialect.receive(frame, time.monotonic())
         for body in received.bodies:
             self._hosting.tell(session, Origin.CLIENT, body)
         if not received.bodies:  # else it has been looked at already
             self._hosting.watch_worker(session)  # what the client has confirmed may let its worker go on
-        for reply in session.dialect.machine.take_replies():
+        for reply in session.dialect.take_replies():
             self._hosting.send(listener, route, [reply])
         if received.is_bye:
             self._hosting.end(session, "bye", "The client said good-bye.")

@@ -34,28 +34,24 @@ class Dialect(Protocol):
         """What the client is to get when the server announces another key, or none any more."""
 
 
-class NumberedDialect:
+class NumberedDialect(ServerSession):
     """Version 2: bodies pass through unread, numbered and kept until confirmed."""
 
     def __init__(self, session: bytes, now_s: float, welcome: messages.Welcome) -> None:
-        self.machine = ServerSession(session, now_s, wire.encode(welcome))
-
-    @property
-    def is_full(self) -> bool:
-        return self.machine.is_full
-
-    def is_silent(self, now_s: float, limit_s: float) -> bool:
-        return self.machine.is_silent(now_s, limit_s)
+        super().__init__(session, now_s, wire.encode(welcome))
 
     def deliver(self, body: bytes | memoryview) -> list[Parts]:
-        return [[frame] for frame in self.machine.push(body)]
+        """See :class:`Dialect`."""
+        return [[frame] for frame in self.push(body)]
 
     def farewell(self, reason: str, text: str, is_home: bool = False) -> list[Parts]:
+        """See :class:`Dialect`."""
         ended = wire.encode(messages.Ended(reason=reason, text=text, is_home=is_home))
-        return [[frame] for frame in self.machine.finish(ended)]
+        return [[frame] for frame in self.finish(ended)]
 
     def note(self, notice: messages.Notice) -> list[Parts]:
-        return [[frame] for frame in self.machine.note(wire.encode(notice))]
+        """See :class:`Dialect`."""
+        return [[frame] for frame in self.announce(wire.encode(notice))]
 
 
 Worker = TypeVar("Worker")

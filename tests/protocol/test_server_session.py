@@ -179,8 +179,8 @@ def test_a_notice_is_sent_at_once_and_again_behind_what_begins_a_connection() ->
     front = Front()
     front.hear(Kind.HELLO)
     front.replies()
-    assert frames(front.machine.note(b"news")) == [(Kind.NOTICE, 0, 0, b"news")]
-    assert frames(front.machine.note(b"other")) == [(Kind.NOTICE, 0, 0, b"other")]
+    assert frames(front.machine.announce(b"news")) == [(Kind.NOTICE, 0, 0, b"news")]
+    assert frames(front.machine.announce(b"other")) == [(Kind.NOTICE, 0, 0, b"other")]
     for kind, answer in ((Kind.RESUME, Kind.RESUMED), (Kind.HELLO, Kind.WELCOME)):
         front.hear(kind)
         assert [(kind, body) for kind, _, _, body in front.replies()][0][0] is answer

@@ -136,5 +136,5 @@ def test_a_version_2_session_is_full_and_silent_as_its_machine_says(dialect: Num
         dialect.deliver(bytes(1024 * 1024))
     assert dialect.is_full
     assert dialect.is_silent(NOW_S + 10, 10.0)
-    dialect.machine.receive(Frame(kind=Kind.BEAT, session=ID), NOW_S + 5)
+    dialect.receive(Frame(kind=Kind.BEAT, session=ID), NOW_S + 5)
     assert not dialect.is_silent(NOW_S + 10, 10.0)

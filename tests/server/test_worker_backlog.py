@@ -46,7 +46,7 @@ def waiting(*calls: Any) -> Backlog:
 
 def left(backlog: Backlog) -> list[Any]:
     found = []
-    while backlog:
+    while backlog.calls:
         found.append(backlog.next_call())
     return found
 
@@ -85,7 +85,7 @@ def test_the_end_of_a_scenario_passes_and_answers_what_is_pointless_now() -> Non
     answers = backlog.wait(END)
     assert answers is not None and [answer.call for answer in answers] == [1, 4, 3]
     assert answers[2] == messages.Ticked(call=3, running=0, result=None)
-    assert not backlog
+    assert not backlog.calls
 
 
 def test_the_end_of_a_scenario_waits_behind_whatever_is_no_action_s() -> None:

@@ -88,7 +88,7 @@ class ServerSession:
         frame = encode_frame(Kind.DATA, self._session, seq, self._stream.confirmed(), body)
         return [*self.take_replies(), frame] if self._replies else [frame]
 
-    def note(self, body: bytes) -> list[bytes]:
+    def announce(self, body: bytes) -> list[bytes]:
         """Tell the client the encoded ``Notice`` in *body*, and once more on each connection that follows."""
         self._notice = body
         self._send(Kind.NOTICE, body=body)

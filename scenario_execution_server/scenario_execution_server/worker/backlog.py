@@ -19,21 +19,22 @@ _OF_ACTIONS = (messages.Tick, messages.TickAll, messages.Execute, messages.Stop,
 
 
 class Backlog:
-    """Calls in the order in which they came."""
+    """Calls in the order in which they came.
+
+    Attributes:
+        calls: Those that wait.
+    """
 
     def __init__(self) -> None:
-        self._calls: deque[Any] = deque()
-
-    def __bool__(self) -> bool:
-        return bool(self._calls)
+        self.calls: deque[Any] = deque()
 
     def next_call(self) -> Any:
         """The one that has waited longest; there is one."""
-        return self._calls.popleft()
+        return self.calls.popleft()
 
     def of(self, kinds: frozenset[type]) -> list[Any]:
         """Those of these types, in order."""
-        return [call for call in self._calls if type(call) in kinds]
+        return [call for call in self.calls if type(call) in kinds]
 
     def wait(self, call: Any) -> list[messages.Result | messages.Ticked] | None:
         """Have a call wait, or let it pass.
@@ -42,26 +43,26 @@ class Backlog:
             None if it waits; else the answers to calls that waited, and that it has made pointless.
         """
         if isinstance(call, (messages.Stop, messages.Shutdown)):
-            if all(_is_update(one) for one in self._calls if _concerns(one, call.action)):
+            if all(_is_update(one) for one in self.calls if _concerns(one, call.action)):
                 return self._forget_updates(call.action)
-        elif isinstance(call, messages.EndScenario) and all(isinstance(one, _OF_ACTIONS) for one in self._calls):
-            pointless, self._calls = self._calls, deque()
+        elif isinstance(call, messages.EndScenario) and all(isinstance(one, _OF_ACTIONS) for one in self.calls):
+            pointless, self.calls = self.calls, deque()
             return [_unchanged(one) for one in pointless]
-        self._calls.append(call)
+        self.calls.append(call)
         return None
 
     def _forget_updates(self, action: int) -> list[messages.Result | messages.Ticked]:
         """A tick of several ends before this one: the client has those behind it ticked anew."""
         answers: list[messages.Result | messages.Ticked] = []
         left: deque[Any] = deque()
-        for one in self._calls:
+        for one in self.calls:
             if not _concerns(one, action):
                 left.append(one)
             elif isinstance(one, messages.TickAll):
                 left.append(replace(one, actions=one.actions[: one.actions.index(action)]))
             else:
                 answers.append(_unchanged(one))
-        self._calls = left
+        self.calls = left
         return answers
 
 

@@ -77,7 +77,7 @@ class Files:
         Raises:
             ConversationOver: the front hung up.
         """
-        if self._backlog and not self._staging.is_awaiting:
+        if self._backlog.calls and not self._staging.is_awaiting:
             call = self._backlog.next_call()
         else:
             call = self._conversation.next_call(wait_s)

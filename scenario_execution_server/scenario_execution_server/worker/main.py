@@ -70,15 +70,17 @@ def _carry_out_calls(conversation: Conversation, runner: Runner, outputs: Output
             runner.permit = files.permit = call
             continue
         results = [runner.carry_out(files.translated(call))] if call is not None else runner.go_on()
+        if len(results) == 1 and isinstance(results[0], messages.Ticked) and results[0].result is None:
+            outputs.flush()
+            conversation.say(results[0])  # all have stayed RUNNING, as mostly; the rest of this is about ends
+            continue
         deed = deeds.of(call, results) if call is not None else None
         if deed is not None:
             conversation.tell_front(deed)
         outputs.flush()  # what a call printed arrives before its result
         files.collect_after(call, results)
         for result in results:
-            if type(result) is messages.Ticked:  # as mostly, and never in a row
-                answer(conversation, result)
-            elif result is not None:
+            if result is not None:
                 answer(conversation, result, is_hurrying=runner.is_hurrying())
         runner.look_again()
 

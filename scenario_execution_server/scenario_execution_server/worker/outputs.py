@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Any
 
 _CHUNK_BYTES = 64 * 1024  # a pipe's usual capacity: one read empties it
 
@@ -82,12 +82,15 @@ class Outputs:
         Must not be called by ``deliver``.
         """
         # Not under the lock: a full pipe makes these block until the thread has read it.
-        _flush_stream(sys.stdout)
-        _flush_stream(sys.stderr)
-        if sys.stdout is not sys.__stdout__:  # an action has put something of its own there
-            _flush_stream(sys.__stdout__)
-        if sys.stderr is not sys.__stderr__:
-            _flush_stream(sys.__stderr__)
+        streams: tuple[Any, ...] = (sys.stdout, sys.stderr)
+        if sys.stdout is not sys.__stdout__ or sys.stderr is not sys.__stderr__:  # an action's own are there
+            streams += (sys.__stdout__, sys.__stderr__)
+        for stream in streams:
+            if stream is not None:  # an action may have closed it, or put something of its own in its place
+                try:  # not contextlib.suppress, which costs more than the flush, in every tick
+                    stream.flush()
+                except (OSError, ValueError):
+                    pass
         with self._lock:  # and so behind what the thread is delivering
             for fd, _ in self._poll.poll(0):  # usually nothing, and then cheaper than two reads that fail
                 while self._read(fd, self._streams[fd]):
@@ -121,12 +124,3 @@ class Outputs:
                             fd
                         )  # nobody can write any more; in a worker, which holds descriptors 1 and 2, never
                         open_count -= 1
-
-
-def _flush_stream(stream: TextIO | None) -> None:
-    # An action may have closed the stream, or put something of its own in its place.
-    if stream is not None:
-        try:  # not contextlib.suppress, which costs more than the flush, in every tick
-            stream.flush()
-        except (OSError, ValueError):
-            pass
