@@ -20,7 +20,7 @@ from scenario_execution_remote.files.selection import IGNORE_FILE
 from scenario_execution_remote.files.sending import digest_of
 from tests.support.proxy import Proxy
 from tests.support.scenarios import heard
-from tests.support.servers import BRISK, CURVE, Identity, ServerProcess
+from tests.support.servers import BRISK, CURVE, PATIENT, Identity, ServerProcess
 from tests.support.waiting import wait_until
 from tests.system.conftest import Run, Serve, Start
 from tests.system.test_results_come_home import quoted, whole
@@ -163,6 +163,15 @@ def test_a_set_up_waits_for_inputs_as_long_as_they_move(server: ServerProcess, r
         server.endpoint, "import os; assert os.path.getsize('big') == 256 << 20", more=", setup_timeout: 2s"
     )
     outcome = run(whole(action), whole=True)
+    assert outcome.code == 0, outcome.output
+
+
+def test_a_set_up_waits_for_inputs_of_which_a_limited_rate_lets_less_than_a_block_pass_within_its_timeout(
+    serve: Serve, run: Run, beside: Path
+) -> None:
+    server = serve(*CURVE, *PATIENT, "--file-limits", "rate=8k")  # 64 KiB take 7 s, and setup_timeout is 5 s
+    (beside / "in").write_bytes(os.urandom(66_000))
+    outcome = run(whole(code(server.endpoint, "import os; assert os.path.getsize('in') == 66_000")), whole=True)
     assert outcome.code == 0, outcome.output
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker.conversation import Conversation
 
-_SAID_EVERY_S = 5.0  # a client gives up after 30 s without a word
+# A set-up gives up after setup_timeout without a word, 5 s if nobody says otherwise, and `se-remote` after 30 s.
+_SAID_EVERY_S = 1.0
 
 
 def audible_pause(conversation: Conversation) -> Callable[[float], None]:
