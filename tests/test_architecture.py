@@ -97,7 +97,7 @@ def test_only_the_codec_knows_msgpack() -> None:
 
 
 def test_only_the_doors_reach_into_the_engine() -> None:
-    doors = {"constancy", "faults", "guise", "leaf", "modifier", "osc_library", "run", "session"}
+    doors = {"constancy", "creation", "faults", "guise", "leaf", "modifier", "osc_library", "run", "session"}
     allowed = {f"scenario_execution_remote.{door}" for door in doors}
     strangers = {
         name

@@ -11,29 +11,25 @@ from typing import Any
 import py_trees
 from py_trees.common import Access, Status
 from scenario_execution.actions.base_action import BaseAction
-from scenario_execution.scenario_execution_base import ScenarioExecutionConfig
 
 from scenario_execution_keys.errors import KeysError
 
 from .chains import Chain
 from .config import RemoteSettings
 from .constancy import is_constant
+from .creation import create_call, current_directories, setup_call
 from .errors import ProtocolError, RemoteError
 from .faults import exception_from
 from .link import Link, Pending
-from .plugin import describe
 from .protocol import messages
 from .protocol.wire import CannotTravelError
+from .quiet_logger import QuietLogger
 from .run import RUN, end_with_the_run
 from .session import RemoteSession
 from .uploads import UploadError, found
 from .waves import Tick
 
-# What ``setup()`` gets and the worker makes itself. ``simulation`` is not among them: a live simulator cannot
-# travel, and without the key an action that needs it says so in the engine's own words.
-_MADE_THERE = ("logger", "process_registry", "host_clock", "clock")
 _STATUSES: dict[str | None, Status] = {status.name: status for status in Status}
-_STAYS_HERE = (*_MADE_THERE, "simulation", "node", "marker_handler")
 
 
 class RemoteNode(py_trees.behaviour.Behaviour):
@@ -46,12 +42,12 @@ class RemoteNode(py_trees.behaviour.Behaviour):
     """
 
     def _take_place_of(self, local: Any, settings: RemoteSettings) -> None:
-        self.logger = _QuietLogger(local.logger, type(local).__name__)  # type: ignore[assignment]  # it logs like one
+        self.logger = QuietLogger(local.logger, type(local).__name__)  # type: ignore[assignment]  # it logs like one
         self.blackboards = local.blackboards
         self.osc_source = getattr(local, "osc_source", None)
         self._local = local
         self._settings = settings
-        self._directories = _directories()  # as the local constructor saw them
+        self._directories = current_directories()  # as the local constructor saw them
         self.number = RUN.new_action()
         self._session: RemoteSession | None = None
         self._scenario: int | None = None  # for which the set-up has begun
@@ -120,7 +116,13 @@ class RemoteNode(py_trees.behaviour.Behaviour):
             base = self._directories.scenario_file or kwargs.get("input_dir") or ""
             session.prepare(self._directories, kwargs, found(self._settings.upload, os.path.abspath(base)))
             self._is_debugging = bool(getattr(run_logger, "log_debug", False))
-            self._setup_pending = session.link.call_step(self._create_call(scenario), self._setup_call(kwargs))
+            link, number = session.link, self.number
+            create = create_call(
+                self._local, call=link.next_number(), action=number, scenario=scenario, directories=self._directories,
+                debug=self._is_debugging,
+            )  # fmt: skip
+            set_up = setup_call(kwargs, call=link.next_number(), action=number, now_s=self._now_s())
+            self._setup_pending = link.call_step(create, set_up)
         except (RemoteError, KeysError, CannotTravelError, UploadError) as error:  # to be raised in this action's turn
             self._setup_error = error
 
@@ -306,36 +308,6 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         except Exception:  # noqa: BLE001 - the engine's code; whatever it is, it is said in this action's own turn
             return None
 
-    # -- what the calls consist of -----------------------------------------------------------------
-
-    def _create_call(self, scenario: int) -> messages.Create:
-        local, session = self._local, self._require_session()
-        model = local._model
-        actor = getattr(model, "actor", None)
-        return messages.Create(
-            call=session.link.next_number(),
-            action=self.number,
-            scenario=scenario,
-            plugin=describe(type(local), local._external_plugin_key),
-            init_arguments=local._external_init_args,
-            name=local.name,
-            label=model.name or None,
-            context=list(model.get_ctx()),
-            actor=messages.Actor(name=actor.name, qualified_name=actor.get_qualified_name()) if actor else None,
-            directories=self._directories,
-            debug=self._is_debugging,
-        )
-
-    def _setup_call(self, kwargs: dict[str, Any]) -> messages.Setup:
-        return messages.Setup(
-            call=self._require_session().link.next_number(),
-            action=self.number,
-            values={name: value for name, value in kwargs.items() if name not in _STAYS_HERE},
-            provided=[name for name in _MADE_THERE if name in kwargs],
-            directories=_directories(),
-            now_s=self._now_s(),
-        )
-
     def _now_s(self) -> float | None:
         return float(self._clock.now()) if self._clock is not None else None
 
@@ -405,29 +377,3 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         if self._session is None:
             raise RuntimeError(f"'{self.name}' was ticked without having been set up")
         return self._session
-
-
-class _QuietLogger:
-    """The run's logger without the lines that py_trees itself logs in tick() and stop(): the worker's tick logs them.
-
-    Args:
-        logger: The run's logger.
-        class_name: As py_trees names the action in those lines.
-    """
-
-    def __init__(self, logger: Any, class_name: str) -> None:
-        self._logger = logger
-        self._not_twice = (f"{class_name}.tick()", f"{class_name}.stop(")
-
-    def debug(self, msg: str) -> None:
-        """Log at debug level."""
-        if not msg.startswith(self._not_twice):
-            self._logger.debug(msg)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._logger, name)
-
-
-def _directories() -> messages.Directories:
-    config = ScenarioExecutionConfig()
-    return messages.Directories(scenario_file=config.scenario_file_directory, output=config.output_directory)
