@@ -31,7 +31,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
-    """``feedback_message`` changed between calls."""
+    """``feedback_message`` changed between calls. Of this and the feedback in results, what comes last counts."""
 
     action: int
     text: str
