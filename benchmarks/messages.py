@@ -18,15 +18,11 @@ def round_trip(here: bench.Place, is_quick: bool) -> Result:
         with bench.link(here, endpoint) as session, bare.ticking(here.store.client_pair()) as plainest:
             bench.start_action(session, 1, "bench_idle", {})
 
-            def tick() -> None:
-                call = messages.Tick(
-                    call=session.next_number(), action=1, arguments=None, now_s=None, period_s=None, after=None
-                )
+            def tick() -> None:  # with the message that a tree sends for a running action, or for all there are
+                call = messages.TickAll(call=session.next_number(), actions=[1], now_s=None)
                 session.call(call).wait(5.0)
 
-            size = HEADER_BYTES + len(
-                wire.encode(messages.Tick(call=1000, action=1, arguments=None, now_s=None, period_s=None, after=None))
-            )
+            size = HEADER_BYTES + len(wire.encode(messages.TickAll(call=1000, actions=[1], now_s=None)))
             data = bytes(size)
             echoes, least, remote = [], [], []
             for _ in range(ROUNDS):

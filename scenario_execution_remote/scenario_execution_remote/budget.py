@@ -31,4 +31,4 @@ class TickBudget:
 
     def left_s(self, now_s: float, share: float) -> float:
         """Seconds that may still be waited in this tick."""
-        return max(0.0, self._began_s + self.whole_s(share) - now_s)
+        return max(0.0, self._began_s + share * self.period_s - now_s)

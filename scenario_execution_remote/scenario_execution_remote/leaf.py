@@ -192,16 +192,18 @@ class RemoteNode(py_trees.behaviour.Behaviour):
             awaited = self._awaited = self._begin_again(session, tick, awaited)
             if not awaited.pending.wait(self._patience_s()):
                 return self._still_running(awaited.pending)
-        if not awaited.has_left_running(self.number) and not session.files.are_home(self._patience_s()):
+        if awaited.has_left_running(self.number):
+            self._awaited = None
+            if self.chain is not None:
+                self._forget_row()
+            self._show_running(awaited.pending)
+            return Status.RUNNING
+        if not session.files.are_home(self._patience_s()):
             if not session.link.is_over:
                 return self._still_running(awaited.pending)  # it has ended, and what it wrote is on its way
             self._awaited = None
             return self._lost(f"what '{self.name}' wrote did not all come home: {session.link.failure}")
         self._awaited = None
-        if awaited.has_left_running(self.number):
-            self._forget_row()
-            self._show_running(awaited.pending)
-            return Status.RUNNING
         result = awaited.result_of(self.number)
         if result is None:
             return self._lost(str(awaited.pending.error))

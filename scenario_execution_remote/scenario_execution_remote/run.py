@@ -62,11 +62,8 @@ class Run:
         budget, is_ticking = self.budget, False
 
         def counting(tick: Callable[[], Iterator[py_trees.behaviour.Behaviour]]) -> Any:
-            def counted() -> Iterator[py_trees.behaviour.Behaviour]:
+            def outermost() -> Iterator[py_trees.behaviour.Behaviour]:
                 nonlocal is_ticking
-                if is_ticking:
-                    yield from tick()
-                    return
                 is_ticking = True
                 budget.begin(time.monotonic())
                 try:
@@ -74,7 +71,8 @@ class Run:
                 finally:
                     is_ticking = False
 
-            return counted
+            # Not itself a generator: each node that is visited would pass through one more for each level above it.
+            return lambda: tick() if is_ticking else outermost()
 
         above = node.parent
         while above is not None:

@@ -128,12 +128,14 @@ class RemoteSession:
             share: Part of the tick period that may be waited.
         """
         round_trip_s = self.link.round_trip_s
-        is_far = round_trip_s is not None and round_trip_s > self._budget.whole_s(share)
-        return self._budget.period_s if is_far else None
+        if round_trip_s is None or round_trip_s <= self._budget.whole_s(share):
+            return None
+        return self._budget.period_s
 
     def _send_wave(self, actions: list[int]) -> Pending:
         now_s = float(self._clock.now()) if self._clock is not None else None
-        return self.call(messages.TickAll(call=self.link.next_number(), actions=actions, now_s=now_s))
+        self.link.go_on_to_the_end()
+        return self.link.call(messages.TickAll(call=self.link.next_number(), actions=actions, now_s=now_s))
 
     def register(self, action: int, node: Any) -> None:
         """Remote action *action* stands in the tree as *node*."""

@@ -134,6 +134,10 @@ class ClientSession:
         session: 16 random bytes that name it.
         hello: What to say first.
         lost_after_s: Silence after which the server counts as lost, in seconds.
+
+    Attributes:
+        round_trip_s: The shortest of the last few round trips to the server's front, in seconds; None before there are
+            a few.
     """
 
     def __init__(self, session: bytes, hello: messages.Hello, lost_after_s: float) -> None:
@@ -153,11 +157,7 @@ class ClientSession:
         self._next_beat_s = 0.0
         self._beat_sent_s: float | None = None  # until its answer is here
         self._round_trips_s: deque[float] = deque(maxlen=ROUND_TRIPS)
-
-    @property
-    def round_trip_s(self) -> float | None:
-        """The shortest of the last few round trips to the server's front, in seconds; None until there are so many."""
-        return min(self._round_trips_s) if len(self._round_trips_s) == ROUND_TRIPS else None
+        self.round_trip_s: float | None = None
 
     @property
     def awaits_beat(self) -> bool:
@@ -321,6 +321,8 @@ class ClientSession:
         """Take the time of a beat's round trip; the first few follow each other at once, so that it is known early."""
         if answer is Kind.BEAT and self._beat_sent_s is not None:
             self._round_trips_s.append(now_s - self._beat_sent_s)
+            if len(self._round_trips_s) == ROUND_TRIPS:
+                self.round_trip_s = min(self._round_trips_s)
             self._beat_sent_s = None
         if answer in (Kind.WELCOME, Kind.BEAT) and self.state is State.OPEN and self.round_trip_s is None:
             self._beat_sent_s = now_s
