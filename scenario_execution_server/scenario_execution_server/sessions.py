@@ -42,7 +42,8 @@ class NumberedDialect(ServerSession):
 
     def deliver(self, body: bytes | memoryview) -> list[Parts]:
         """See :class:`Dialect`."""
-        return [[frame] for frame in self.push(body)]
+        frames = self.push(body)
+        return [frames] if len(frames) == 1 else [[frame] for frame in frames]
 
     def farewell(self, reason: str, text: str, is_home: bool = False) -> list[Parts]:
         """See :class:`Dialect`."""

@@ -40,7 +40,7 @@ def test_a_body_is_handed_out_once() -> None:
 def test_a_body_is_put_through_at_once_unless_one_waits_before_it_or_the_window_is_full() -> None:
     stream, other = NumberedStream(), NumberedStream()
     through = [stream.put_through(b"x") for _ in range(WINDOW_FRAMES + 2)]
-    assert through == [*range(1, WINDOW_FRAMES + 1), None, None]
+    assert through == [*((number, 0) for number in range(1, WINDOW_FRAMES + 1)), None, None]
     for _ in range(WINDOW_FRAMES + 2):
         other.put(b"x")
         other.due()
@@ -161,6 +161,29 @@ def test_a_confirmation_is_owed_after_so_many_frames_or_bytes_and_no_more_once_i
     assert stream.owes_confirmation
     assert stream.confirmed() == count
     assert not stream.owes_confirmation
+
+
+def test_what_is_put_through_says_which_number_to_confirm_and_that_it_is() -> None:
+    stream = NumberedStream()
+    for seq in range(1, CONFIRM_AFTER_FRAMES + 1):
+        stream.accept(seq, 0)
+    assert stream.put_through(b"x") == (1, CONFIRM_AFTER_FRAMES)
+    assert not stream.owes_confirmation
+
+
+def test_the_short_way_is_taken_until_a_confirmation_is_owed_or_a_body_waits() -> None:
+    stream = NumberedStream()
+    assert not stream.take_next(2, 0, 0)  # something is missing
+    assert not stream.take_next(1, 1, 0)  # what was never sent is confirmed
+    taken = [stream.take_next(seq, 0, 0) for seq in range(1, CONFIRM_AFTER_FRAMES + 1)]
+    assert taken == [*(True for _ in range(CONFIRM_AFTER_FRAMES - 1)), False]
+    assert stream.received == CONFIRM_AFTER_FRAMES - 1
+    stream.put(b"x")
+    stream.confirmed()
+    assert not stream.take_next(CONFIRM_AFTER_FRAMES, 0, 0)
+    stream.due()
+    assert stream.take_next(CONFIRM_AFTER_FRAMES, 1, 0)
+    assert not stream.take_next(CONFIRM_AFTER_FRAMES, 1, 0)  # it has come twice
 
 
 def test_a_receiver_that_confirms_when_it_owes_it_never_stops_the_sender() -> None:

@@ -234,6 +234,22 @@ def test_foreign_objects_go_out_as_what_stands_for_them() -> None:
         value_through_the_wire([variable, object()], foreign)
 
 
+@thrifty
+@given(message=st.one_of([messages_of(cls) for cls in wire.MESSAGES]))
+def test_a_message_is_packed_without_hooks_as_with_them(message: Any) -> None:
+    with mock.patch.object(wire._SimplePacker, "pack", lambda _self, _value: None):
+        long_way = wire.encode(message)
+    assert wire.encode(message) == wire.encode_all([message]) == long_way
+
+
+def test_the_memory_of_a_large_message_is_not_kept_for_the_next_one() -> None:
+    before = wire._simple_packer._packer
+    wire.encode(messages.Log(level="info", text="x"))
+    assert wire._simple_packer._packer is before
+    wire.encode(messages.Log(level="info", text="x" * (wire._SIMPLE_LIMIT_BYTES + 1)))
+    assert wire._simple_packer._packer is not before
+
+
 # -- hostile bytes -------------------------------------------------------------------------------
 
 

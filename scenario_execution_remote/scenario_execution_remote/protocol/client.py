@@ -186,9 +186,9 @@ class ClientSession:
         if len(body) > BODY_LIMIT_BYTES:
             raise ValueError(f"a body of {len(body)} bytes is more than the {BODY_LIMIT_BYTES} that may be sent")
         if self.state is State.OPEN:
-            seq = self._stream.put_through(body)
-            if seq is not None:
-                self.outgoing.append(encode_frame(Kind.DATA, self._session, seq, self._stream.confirmed(), body))
+            numbers = self._stream.put_through(body)
+            if numbers is not None:
+                self.outgoing.append(encode_frame(Kind.DATA, self._session, *numbers, body))
         elif self.state is not State.OVER:
             self._stream.put(body)
             self._send_due()

@@ -82,10 +82,10 @@ class ServerSession:
 
     def push(self, body: bytes | memoryview) -> list[bytes]:
         """Take *body* for the client, who gets it exactly once. Returns the frames that may be sent now."""
-        seq = self._stream.put_through(body)
-        if seq is None:
+        numbers = self._stream.put_through(body)
+        if numbers is None:
             return self.take_replies()
-        frame = encode_frame(Kind.DATA, self._session, seq, self._stream.confirmed(), body)
+        frame = encode_frame(Kind.DATA, self._session, *numbers, body)
         return [*self.take_replies(), frame] if self._replies else [frame]
 
     def announce(self, body: bytes) -> list[bytes]:

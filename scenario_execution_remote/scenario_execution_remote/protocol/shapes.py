@@ -113,6 +113,7 @@ class Shape:
         cls: The same.
         names: Of its fields, in their order.
         is_scalar: Whether nothing that has something in it gets through ``build``.
+        get_all: The fields of such a message in their order, and messages within as they are.
     """
 
     def __init__(self, cls: type) -> None:
@@ -125,13 +126,14 @@ class Shape:
         self.is_scalar = all(taken for _, taken, _, _ in self._fields)  # of an exact type, and of no other
         nested = [_shape_within(hints[name]) for name in self.names]
         self._nested = [(place, shape) for place, shape in enumerate(nested) if shape is not None]
-        # of one field alone, or of none, this would not make a tuple
-        self._get_all = operator.attrgetter(*self.names) if len(self.names) > 1 else None
+        self.get_all = operator.attrgetter(*self.names) if len(self.names) > 1 else self._get_few
+
+    def _get_few(self, value: Any) -> tuple[Any, ...]:
+        return tuple(getattr(value, name) for name in self.names)  # of one alone, attrgetter would make no tuple
 
     def flatten(self, value: Any) -> list[Any]:
         """The fields of *value* in their order, and a message in one of them as such a list itself."""
-        get_all = self._get_all
-        flat = list(get_all(value)) if get_all is not None else [getattr(value, name) for name in self.names]
+        flat = list(self.get_all(value))
         for place, shape in self._nested:
             item = flat[place]
             if item is not None:

@@ -67,11 +67,12 @@ class NumberedStream:
         self._kept.append(body)
         self._kept_bytes += len(body) + _COST_OF_ONE_BYTES
 
-    def put_through(self, body: Body) -> int | None:
+    def put_through(self, body: Body) -> tuple[int, int] | None:
         """Take *body* and, if nothing waits before it and the window has room, hand it out at once, as is usual.
 
         Returns:
-            Its number, to be sent now; None if it waits for :meth:`due`.
+            Its number, to be sent now, and the one to confirm with it, see :meth:`confirmed`; None if it waits for
+            :meth:`due`.
         """
         count, size_bytes = self._on_the_way_count, len(body)
         is_first = count == len(self._kept)
@@ -84,7 +85,8 @@ class NumberedStream:
         self._on_the_way_bytes += size_bytes
         if self._last_put > self._ever_sent:
             self._ever_sent = self._last_put
-        return self._last_put
+        self._unreported_frames = self._unreported_bytes = 0
+        return self._last_put, self._received
 
     def due(self, *, regardless: bool = False) -> list[tuple[int, Body]]:
         """Number and body of what is to be sent now, oldest first; each once, until :meth:`rewind`.

@@ -275,8 +275,11 @@ _simple_packer = _SimplePacker()
 
 def encode(message: Any, foreign: Foreign | None = None) -> bytes:
     """The bytes of one message; see :func:`encode_all`."""
-    body = _encode(message, foreign)
-    return body if len(body) <= BODY_LIMIT_BYTES else _fitting(body, (message,))
+    number = _NUMBERS[type(message)]
+    body = _simple_packer.pack([number, *_SHAPES[number].get_all(message)])  # which a message within it is not
+    if body is not None and len(body) <= BODY_LIMIT_BYTES:
+        return body
+    return _fitting(_encode(message, foreign), (message,))
 
 
 def encode_pieces(several: Iterable[Any]) -> Scattered:

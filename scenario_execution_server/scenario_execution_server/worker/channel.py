@@ -316,9 +316,9 @@ class FrontChannel:
             FrameTooLargeError: the payload is above the limit.
             ChannelFullError: too much waits already; the frame was not taken.
         """
-        parts = _parts(payload, self._max_frame_bytes)
         if self.closed:
             return True
+        parts = _parts(payload, self._max_frame_bytes)
         size_bytes, sent = sum(map(len, parts)), 0
         if self._pending and len(self._pending) + size_bytes > self._pending_limit_bytes:
             raise ChannelFullError(len(self._pending), self._pending_limit_bytes)
