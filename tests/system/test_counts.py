@@ -11,7 +11,7 @@ import sys
 import threading
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -204,14 +204,14 @@ def test_far_away_no_action_has_two_ticks_outstanding_and_no_wait_is_longer_than
 ) -> None:
     outstanding: dict[int, list[int]] = {}  # by call: the actions it ticks
     most, waits_s = [0], [0.0]
-    call_all, decode, wait = Link.call_all, wire.decode, Pending.wait
+    call, decode, wait = Link._call, wire.decode, Pending.wait
 
-    def watched_call(self: Link, calls: Sequence[Any]) -> list[Pending]:
+    def watched_call(self: Link, calls: list[Any]) -> list[Pending]:
         for one in calls:
             if isinstance(one, (messages.Tick, messages.TickAll)):
                 outstanding[one.call] = one.actions if isinstance(one, messages.TickAll) else [one.action]
                 most.append(max(Counter(chain(*outstanding.values())).values()))
-        return call_all(self, calls)
+        return call(self, calls)
 
     def watched_decode(*arguments: Any, **named: Any) -> list[Any]:
         arrived = decode(*arguments, **named)
@@ -227,7 +227,7 @@ def test_far_away_no_action_has_two_ticks_outstanding_and_no_wait_is_longer_than
 
     with delayed(bench_server.endpoint, FAR_S) as far:
         tree = build("parallel", "bench_timed(duration: 0.3)", 5, endpoint=far, period_s=PERIOD_S)
-        monkeypatch.setattr(Link, "call_all", watched_call)
+        monkeypatch.setattr(Link, "_call", watched_call)
         monkeypatch.setattr(wire, "decode", watched_decode)
         monkeypatch.setattr(Pending, "wait", watched_wait)
 
