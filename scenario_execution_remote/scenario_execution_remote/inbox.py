@@ -40,6 +40,7 @@ class Inbox:
 
     Attributes:
         waiting: What has arrived and is not handed out.
+        steps: The calls behind whose answers it pauses.
     """
 
     def __init__(
@@ -52,19 +53,19 @@ class Inbox:
         self._finish = finish
         self._send = send
         self.waiting: deque[Any] = deque()
-        self._steps: set[int] = set()
+        self.steps: set[int] = set()
         self._is_paused = False
 
     def pause_behind(self, call: int) -> None:
         """Hand out nothing behind the answer to *call*, until :meth:`go_on`. To be called before it is sent."""
-        if not self._steps:
+        if not self.steps:
             self._is_paused = True
-        self._steps.add(call)
+        self.steps.add(call)
 
     @property
     def is_paused(self) -> bool:
         """Whether what has arrived is held back."""
-        return self._is_paused and bool(self._steps)
+        return self._is_paused and bool(self.steps)
 
     def go_on(self) -> None:
         """Somebody waits for the next step; from any thread. :meth:`hand_out` has to be called afterwards."""
@@ -72,11 +73,11 @@ class Inbox:
 
     def go_on_to_the_end(self) -> None:
         """Nobody will wait for the steps that are left, as with a set-up that has failed; else as :meth:`go_on`."""
-        self._steps.clear()
+        self.steps.clear()
 
     def put(self, arrived: list[Any]) -> None:
         """Take what has arrived, and hand out what may be."""
-        if self.waiting or self._steps:
+        if self.waiting or self.steps:
             self.waiting.extend(arrived)
             self.hand_out()
             return
@@ -91,8 +92,8 @@ class Inbox:
     def _hand_out(self, message: Any) -> None:
         try:
             if isinstance(message, (messages.Result, messages.Ticked)):
-                if message.call in self._steps:
-                    self._steps.discard(message.call)
+                if message.call in self.steps:
+                    self.steps.discard(message.call)
                     self._is_paused = True
                 self._finish(message)
             else:

@@ -188,11 +188,13 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         may_wait = awaited.number == tick or self._waits_without_limit
         if not awaited.pending.wait(self._patience_s() if may_wait else 0.0):
             return self._still_running(awaited.pending)
-        if awaited.has_missed(self.number):  # the one before it in its wave has ended meanwhile
+        has_stayed = awaited.has_left_running(self.number)
+        if not has_stayed and awaited.has_missed(self.number):  # the one before it in its wave has ended meanwhile
             awaited = self._awaited = self._begin_again(session, tick, awaited)
             if not awaited.pending.wait(self._patience_s()):
                 return self._still_running(awaited.pending)
-        if awaited.has_left_running(self.number):
+            has_stayed = awaited.has_left_running(self.number)
+        if has_stayed:
             self._awaited = None
             if self.chain is not None:
                 self._forget_row()

@@ -154,7 +154,7 @@ class Link:
 
     def go_on_to_the_end(self) -> None:
         """Hand out everything, as nobody waits for the steps that are left."""
-        if self._inbox.is_paused:
+        if self._inbox.steps and self._inbox.is_paused:
             self._inbox.go_on_to_the_end()
             self._speak()
 

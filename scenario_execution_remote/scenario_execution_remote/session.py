@@ -128,7 +128,7 @@ class RemoteSession:
             share: Part of the tick period that may be waited.
         """
         round_trip_s = self.link.round_trip_s
-        if round_trip_s is None or round_trip_s <= self._budget.whole_s(share):
+        if round_trip_s is None or round_trip_s <= share * self._budget.period_s:
             return None
         return self._budget.period_s
 

@@ -91,7 +91,9 @@ class Waves:
         """*member* is being ticked, in the tree's tick number *tick*."""
         if tick != self._tick:
             self._tick = tick
-            self._begin_order()
+            if self._this is not None or self._same_count < len(self._last):
+                self._begin_order()
+            self._same_count = 0
         if self._this is None:
             place = self._same_count
             if place < len(self._last) and self._last[place] is member:
@@ -101,19 +103,19 @@ class Waves:
         self._this.append(member)
 
     def _begin_order(self) -> None:
-        if self._this is None and self._same_count < len(self._last):
+        if self._this is None:
             self._this = self._last[: self._same_count]  # those behind were not ticked any more
-        if self._this is not None:
-            self._last, self._this = self._this, None
-            self._places = {one.number: place for place, one in enumerate(self._last)}
-        self._same_count = 0
+        self._last, self._this = self._this, None
+        self._places = {one.number: place for place, one in enumerate(self._last)}
 
     def begin(self, member: Member) -> Tick:
         """Tick *member*, and with it all that will come after it in this tick of the tree."""
         place = self._places.get(member.number)
         candidates = self._last[place + 1 :] if place is not None else []
-        followers = [one for one in candidates if one.can_follow()]
-        actions = [member.number, *(one.number for one in followers)]
+        followers = [one for one in candidates if one.can_follow()] if candidates else []
+        actions = [member.number]
+        if followers:
+            actions += [one.number for one in followers]
         tick = Tick(self._tick, self._send(actions), actions)
         for one in followers:
             one.follow(tick)

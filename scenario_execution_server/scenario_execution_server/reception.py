@@ -104,7 +104,7 @@ class Reception:
             return self._serve_door(listeners[0]) == _TURN_MESSAGES
         counts = [self._serve_door(listener) for listener in listeners]
         # what is said at one door may take the news of another from its descriptor
-        return _TURN_MESSAGES in counts or (len(counts) > 1 and any(counts))
+        return _TURN_MESSAGES in counts or any(counts)
 
     def _serve_door(self, listener: Any) -> int:
         """Deal with what has come in, a turn's share at most. Returns how many messages that were; those of a whole
