@@ -96,7 +96,6 @@ class Front:
 
     def _do_chores(self, now_s: float) -> None:
         hosting = self._hosting
-        self._doors.check()
         self._watch.tick()
         hosting.expect_ends()  # the launcher looks after sessions that do not end as they should
         if self._files is not None:
@@ -110,6 +109,7 @@ class Front:
         if limit_s and not hosting.had_any and now_s - self._started_s >= limit_s:
             self._log.info("nobody came within %g s, as --connect-timeout asks", limit_s)
             hosting.stop()
+        self._doors.check()  # last, as it wakes the authenticator, and both would take the interpreter from each other
 
     def _signalled(self) -> None:
         count = raised(self._signals_fd)
