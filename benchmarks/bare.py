@@ -26,7 +26,7 @@ from scenario_execution_keys.keypair import KeyPair
 
 Socket = zmq.Socket[bytes]
 
-_ROUTER = """
+ROUTER = """
 import sys, zmq, zmq.auth.thread
 secret = bytes.fromhex(sys.stdin.readline().strip())
 context = zmq.Context()
@@ -44,7 +44,7 @@ socket.sndhwm = 0
 print(socket.bind_to_random_port("tcp://127.0.0.1"), flush=True)
 """
 
-_ECHO = f"""{_ROUTER}
+_ECHO = f"""{ROUTER}
 while True:
     socket.send_multipart(socket.recv_multipart())
 """
@@ -72,7 +72,7 @@ if os.fork() == 0:
         there.sendall(struct.pack("!I", len(answer)) + answer)
     os._exit(0)
 there.close()
-{_ROUTER}
+{ROUTER}
 watch = select.epoll()
 watch.register(socket.getsockopt(zmq.FD), select.EPOLLIN)
 watch.register(here.fileno(), select.EPOLLIN)
@@ -91,7 +91,7 @@ while True:
 """
 
 # Sends so many messages of that size to whoever asks.
-_SOURCE = f"""{_ROUTER}
+_SOURCE = f"""{ROUTER}
 while True:
     route, size, count = socket.recv_multipart()
     message = open("/dev/urandom", "rb").read(int(size))
@@ -118,7 +118,7 @@ if os.fork() == 0:
         hand_on(digest.digest())
     sys.exit()
 there.close()
-{_ROUTER}
+{ROUTER}
 def message():
     return here.recv(int.from_bytes(here.recv(4, sockets.MSG_WAITALL), "big"), sockets.MSG_WAITALL)
 while True:
@@ -138,7 +138,7 @@ while True:
 
 
 @contextlib.contextmanager
-def _connected(client: KeyPair, script: str, *lines: object) -> Iterator[Socket]:
+def connected(client: KeyPair, script: str, *lines: object) -> Iterator[Socket]:
     """A socket to a process that runs *script* and is told these lines."""
     pair = KeyPair.generate()
     process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -166,7 +166,7 @@ def _connected(client: KeyPair, script: str, *lines: object) -> Iterator[Socket]
 @contextlib.contextmanager
 def echo(client: KeyPair) -> Iterator[Callable[[bytes], bytes]]:
     """An authenticated ROUTER in a process of its own; yields one blocking round trip."""
-    with _connected(client, _ECHO) as socket:
+    with connected(client, _ECHO) as socket:
 
         def round_trip(data: bytes) -> bytes:
             socket.send(data)
@@ -179,7 +179,7 @@ def echo(client: KeyPair) -> Iterator[Callable[[bytes], bytes]]:
 @contextlib.contextmanager
 def ticking(client: KeyPair) -> Iterator[Callable[[], None]]:
     """A front and a worker of the plainest kind; yields one tick of one action."""
-    with _connected(client, _TICKING) as socket:
+    with connected(client, _TICKING) as socket:
         calls, watch = itertools.count(1), select.poll()
         watch.register(int(socket.getsockopt(zmq.FD)), select.POLLIN)
 
@@ -196,7 +196,7 @@ def ticking(client: KeyPair) -> Iterator[Callable[[], None]]:
 
 def source(client: KeyPair) -> contextlib.AbstractContextManager[Socket]:
     """For :func:`bare_s`."""
-    return _connected(client, _SOURCE)
+    return connected(client, _SOURCE)
 
 
 def bare_s(source: Socket, size_bytes: int, message_bytes: int) -> float:
@@ -211,7 +211,7 @@ def bare_s(source: Socket, size_bytes: int, message_bytes: int) -> float:
 
 def chain(client: KeyPair, path: Path, message_bytes: int, window: int) -> contextlib.AbstractContextManager[Socket]:
     """For :func:`chain_s`, with the file that is carried."""
-    return _connected(client, _CHAIN, path, message_bytes, window)
+    return connected(client, _CHAIN, path, message_bytes, window)
 
 
 def chain_s(chain: Socket, target: Path) -> float:

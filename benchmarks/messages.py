@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from benchmarks import bare, bench
+from benchmarks import bare, bench, careful
 from benchmarks.results import Aim, Cell, Result
 from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_remote.protocol.frames import HEADER_BYTES
@@ -15,7 +15,10 @@ def round_trip(here: bench.Place, is_quick: bool) -> Result:
     """One action's tick through front and worker beside a bare CURVE echo of the same size."""
     repeats = 20 if is_quick else 100
     with bench.server(here) as (endpoint, _), bare.echo(here.store.client_pair()) as echo:
-        with bench.link(here, endpoint) as session, bare.ticking(here.store.client_pair()) as plainest:
+        pair = here.store.client_pair()
+        with (
+            bench.link(here, endpoint) as session, bare.ticking(pair) as plainest, careful.ticking(pair) as safe,
+        ):  # fmt: skip
             bench.start_action(session, 1, "bench_idle", {})
 
             def tick() -> None:  # with the message that a tree sends for a running action, or for all there are
@@ -24,10 +27,11 @@ def round_trip(here: bench.Place, is_quick: bool) -> Result:
 
             size = HEADER_BYTES + len(wire.encode(messages.TickAll(call=1000, actions=[1], now_s=None)))
             data = bytes(size)
-            echoes, least, remote = [], [], []
+            echoes, least, safely, remote = [], [], [], []
             for _ in range(ROUNDS):
                 echoes += bench.microseconds(lambda: echo(data), repeats)
                 least += bench.microseconds(plainest, repeats)
+                safely += bench.microseconds(safe, repeats)
                 remote += bench.microseconds(tick, repeats)
     echo_us = bench.median(echoes)
     ratio = bench.median(remote) / echo_us
@@ -36,6 +40,7 @@ def round_trip(here: bench.Place, is_quick: bool) -> Result:
         for what, taken in (
             (f"bare pyzmq CURVE echo of {size} bytes", echoes),
             ("a client, a front and a worker of the plainest kind", least),
+            ("the same with what makes it safe, each one function", safely),
             ("one action's tick, front and worker", remote),
         )
     ]
@@ -45,6 +50,7 @@ def round_trip(here: bench.Place, is_quick: bool) -> Result:
         facts={"echo_us": echo_us, "tick_us": bench.median(remote)},
         remarks=[
             "A tick passes two more processes than the echo, each way. The plainest kind does the same without "
-            "anything that makes it safe: `benchmarks/bare.py`."
+            "anything that makes it safe (`benchmarks/bare.py`); with that, and each process one function that calls "
+            "no other, it is `benchmarks/careful.py`."
         ],
     )  # fmt: skip

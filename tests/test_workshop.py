@@ -122,8 +122,12 @@ def test_a_file_named_from_the_callers_folder_is_found_from_the_root(
 
 
 @pytest.mark.parametrize(
-    ("words", "are_together"), [(("-n", "2"), True), (("tests", "-n2"), True), (("tests",), False), (("pure",), False)]
-)
+    ("words", "are_together"),
+    [
+        (("-n", "2"), True), (("tests", "-n2"), True), (("tests",), False), (("pure",), False),
+        ((), True), (("-q",), True), (("-k", "exposed"), False),
+    ],
+)  # fmt: skip
 def test_the_tests_of_a_file_stay_together_when_several_files_run_at_once(
     words: tuple[str, ...], are_together: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
