@@ -16,7 +16,6 @@ import click
 
 from scenario_execution_keys.errors import KeysError
 from scenario_execution_keys.keypair import KeyPair
-from scenario_execution_keys.limits import FileLimits
 from scenario_execution_keys.paths import resolve_keys_dir
 from scenario_execution_keys.store import KeyStore
 from scenario_execution_server.audit_file import AuditFile, default_audit_path
@@ -150,10 +149,9 @@ def run(settings: ServerSettings) -> int:
         if settings.exposed:
             event(log, logging.WARNING, "anybody who reaches this server can run programs as this user (--insecure)")
         announce(log, "listening on " + ", ".join(listener.description for listener in doors.listeners))
-        limits = FileLimits.parse(settings.file_limits.split())
         cache = CacheLimits(limit_bytes=settings.cache_limit_mb * 10**6, age_s=settings.cache_age_s)
         keeper = keeper_of(settings, storage)
-        custody = Custody(storage, keeper, log, watch, settings.keep_results_s, limits, cache, store.command)
+        custody = Custody(storage, keeper, log, watch, settings.keep_results_s, settings.limits, cache, store.command)
         stack.callback(custody.close)
         open_control(watch, log)
         watch.started()

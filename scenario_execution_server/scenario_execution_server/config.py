@@ -19,6 +19,8 @@ from scenario_execution_keys.errors import PermissionValueError
 from scenario_execution_keys.limits import EXAMPLE, FileLimits
 from scenario_execution_server.errors import SettingsError
 
+# What fills no laboratory's disk by accident; and ten times the files of the largest recording that we know of.
+_FILE_LIMITS = "total=100G count=1000000 stored=10G"
 DEFAULT_PORT = 7613  # the public prototype's port, which clients in the field use
 ENVIRONMENT_PREFIX = "SCENARIO_EXECUTION_SERVER_"
 KEYS_DIR_ENVIRONMENT = "SCENARIO_EXECUTION_KEYS_DIR"  # shared with the client and all key commands
@@ -176,9 +178,9 @@ class ServerSettings:
         "MB",
     )
     file_limits: str = _option(
-        # What fills no laboratory's disk by accident; and ten times the files of the largest recording that we know of.
-        "total=100G count=1000000 stored=10G",
-        "What a client may carry in one session and leave on the server, unless its key says otherwise.",
+        _FILE_LIMITS,
+        "What a client may carry in one session and leave on the server, unless its key says otherwise; a limit "
+        "that is not named stays as it is by default.",
         Group.FILES,
         "LIMITS",
     )
@@ -230,6 +232,11 @@ class ServerSettings:
         return tuple(doors)
 
     @property
+    def limits(self) -> FileLimits:
+        """What holds for a key that says nothing about files: to name one limit lifts no other."""
+        return FileLimits.parse(self.file_limits.split()).else_as(FileLimits.parse(_FILE_LIMITS.split()))
+
+    @property
     def serves_tcp(self) -> bool:
         """Whether a TCP port is opened: always, unless only a unix socket was asked for."""
         return self.socket is None or self.port is not None
@@ -266,7 +273,7 @@ class ServerSettings:
             if megabytes < 0:
                 raise SettingsError(f"{megabytes} MB are less than none", "Choose 0 or more", option=flag_of(name))
         try:
-            FileLimits.parse(self.file_limits.split())
+            _ = self.limits
         except PermissionValueError as error:
             raise SettingsError(error.what, f"Write for example: {EXAMPLE}", option="--file-limits") from None
         if self.ready_fd is not None and self.ready_fd < 0:

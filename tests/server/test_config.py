@@ -109,6 +109,13 @@ def test_a_value_that_cannot_be_is_refused_by_the_name_of_its_option(values: dic
     assert caught.value.option == flag_of(next(iter(values)))
 
 
+def test_to_name_one_limit_of_files_lifts_no_other() -> None:
+    by_default, named = ServerSettings().limits, ServerSettings(file_limits="rate=1M total=2G").limits
+    assert (named.rate, named.total) == (10**6, 2 * 10**9)
+    assert (named.count, named.stored) == (by_default.count, by_default.stored)
+    assert by_default.count and by_default.stored
+
+
 def test_the_watchdog_is_twice_as_patient_as_the_client_of_the_modifier() -> None:
     heartbeat_failure_timeout_s = 5.0  # product.md: the modifier's default
     assert ServerSettings().watchdog_s == 2 * heartbeat_failure_timeout_s
