@@ -16,8 +16,8 @@ _SOME_FOLDER = Look(mode=stat.S_IFDIR, size_bytes=0, mtime_ns=0, inode=0)
 
 
 class Changes:
-    """Of one session. In the tree's thread, but for ``had`` and, of what is offered when it is asked for, ``begin``:
-    those belong to the thread that sends.
+    """Of one session. In the tree's thread, but for ``had``, which belongs to the thread that puts results down, and
+    ``begin`` of what is offered when it is asked for, which belongs to the thread that sends.
 
     Args:
         ledger: Who has brought what here.

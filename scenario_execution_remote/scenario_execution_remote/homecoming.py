@@ -6,6 +6,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -145,10 +146,17 @@ class Homecoming:
             self._expected = max(self._expected, message.number)
             self._reporter.expect(message.size_bytes)
             return
+        self._put(message)
+
+    def behind(self, work: Callable[[], None]) -> None:
+        """Do *work*, behind what has arrived before and before what arrives later is put down; it must not raise."""
+        self._put(work)
+
+    def _put(self, item: Any) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._receive, name=f"files from {self._origin}", daemon=True)
             self._thread.start()
-        self._queue.put(message)
+        self._queue.put(item)
 
     # -- the receiving thread ----------------------------------------------------------------------
 
@@ -162,6 +170,9 @@ class Homecoming:
                 continue
             if piece is None:
                 break
+            if callable(piece):
+                piece()
+                continue
             self._deal_with(piece)
             owed += cost_of(piece)
             if owed >= REPORT_AT_MOST_BYTES or (is_end(piece) and piece.number >= self._expected):

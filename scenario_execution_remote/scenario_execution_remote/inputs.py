@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -27,13 +28,18 @@ class Inputs:
         mounts: The session's.
         offers: The session's.
         changes: Is told what was offered; see ``News``.
+        behind_results: Does something in the order of arrival with results; see ``Homecoming.behind``.
     """
 
-    def __init__(self, origin: str, mounts: Mounts, offers: Offers, changes: Changes) -> None:
+    def __init__(
+        self, origin: str, mounts: Mounts, offers: Offers, changes: Changes,
+        behind_results: Callable[[Callable[[], None]], None],
+    ) -> None:  # fmt: skip
         self._origin = origin
         self._mounts = mounts
         self._offers = offers
         self._changes = changes
+        self._behind_results = behind_results
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -81,6 +87,9 @@ class Inputs:
             self._offers.taken(message)
         elif isinstance(message, messages.Declined):
             self._offers.declined(message)
+        elif isinstance(message, messages.Staged):
+            # What the server makes of it may follow at once, and only then takes its place here.
+            self._behind_results(functools.partial(self._offers.staged, message))
         else:
             self._queue.put(message)
             if self._thread is None:
@@ -94,10 +103,8 @@ class Inputs:
             while (message := self._queue.get()) is not None:
                 if isinstance(message, messages.Awaited):
                     self._offer(message.mount)
-                elif isinstance(message, messages.Wanted):
+                else:
                     self._offers.send_contents(message.numbers)
-                elif isinstance(message, messages.Staged):
-                    self._offers.staged(message)
         except Over:
             pass
 

@@ -55,7 +55,7 @@ class RemoteSession:
         self.files = Homecoming(self.link, endpoint.text, mounts, self._tell)
         changes = Changes(LEDGER, self.files)
         offers = Offers(self.link, endpoint.text, mounts, self._tell, settings.upload_limit_bytes, changes)
-        self.inputs = Inputs(endpoint.text, mounts, offers, changes)
+        self.inputs = Inputs(endpoint.text, mounts, offers, changes, self.files.behind)
         self.news = News(mounts, offers, changes)
         self.link.hand_files_to(self._take_of_files)
         self.waves = Waves(self._send_wave)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from scenario_execution_remote.changes import Changes
 from scenario_execution_remote.files.ledger import Ledger
 from scenario_execution_remote.files.receiving import Receiver
 from scenario_execution_remote.files.sending import Digest
-from scenario_execution_remote.homecoming import Homecoming
+from scenario_execution_remote.homecoming import LEDGER, Homecoming
 from scenario_execution_remote.inputs import Inputs
 from scenario_execution_remote.mounts import INPUT, OUTPUT, Mounts, Tell
 from scenario_execution_remote.news import News
@@ -50,16 +51,22 @@ class Line:
         self.posted += wire.decode(joined, wire.FROM_CLIENT)
 
 
+def at_once(work: Callable[[], None]) -> None:
+    work()
+
+
 def inputs_and_news(
-    line: Line, mounts: Mounts, tell: Tell = lambda _level, _text: None, changes: Changes | None = None
-) -> tuple[Inputs, News]:
+    line: Line, mounts: Mounts, tell: Tell = lambda _level, _text: None, changes: Changes | None = None,
+    behind_results: Callable[[Callable[[], None]], None] = at_once,
+) -> tuple[Inputs, News]:  # fmt: skip
     """Both ways in which files of one session get to its server, up to 1000 bytes of a folder."""
     changes = changes or Changes(Ledger(), line)
     offers = Offers(line, "server", mounts, tell, 1000, changes)
-    return Inputs("server", mounts, offers, changes), News(mounts, offers, changes)
+    return Inputs("server", mounts, offers, changes, behind_results), News(mounts, offers, changes)
 
 
 def file_called(name: str, mount: int) -> list[Any]:
+    """What a server says that brings a file home."""
     digest = Digest()
     digest.add(0, b"evil")
     return [
@@ -91,6 +98,38 @@ def test_results_come_home_into_output_folders_alone(
     assert (source / "test.osc").read_text() == "good"
     assert [path.name for path in output.iterdir()] == (["test.osc"] if comes_home else [])
     assert any("a folder that nobody has asked for" in text for text in told) is not comes_home
+
+
+def test_what_the_server_makes_of_a_file_takes_its_place_however_busy_the_thread_that_sends_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, is_over = threading.Event(), threading.Event()
+
+    def busy(self: Offers, numbers: list[int]) -> None:
+        asked.set()
+        is_over.wait(10.0)
+
+    monkeypatch.setattr(Offers, "send_contents", busy)
+    line = Line()
+    mounts = Mounts(line, "server", "copy", lambda _level, _text: None)
+    home = Homecoming(line, "server", mounts, lambda _level, _text: None)
+    sent, news = inputs_and_news(line, mounts, changes=Changes(LEDGER, home), behind_results=home.behind)
+    (mount,) = home.prepare(str(tmp_path))
+    news.watch(mount)
+    (tmp_path / "log").write_text("here")
+    news.catch_up()
+    (offer,) = (said for said in line.posted if isinstance(said, messages.Offer))
+    sent.take(messages.Wanted(offer=offer.offer, numbers=[offer.entries[0].number]))
+    assert asked.wait(10.0)
+    sent.take(messages.Staged(offer=offer.offer, problems=[]))
+    home.take(messages.Collected(number=1, size_bytes=4))
+    for piece in file_called("log", mount):
+        home.take(piece)
+    assert home.are_home(10.0)
+    is_over.set()
+    sent.close()
+    home.close(is_complete=True)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"log": "evil"}
 
 
 @pytest.mark.parametrize(("mode", "mount", "is_offered"), [("copy", 1, True), ("copy", 2, False), ("shared", 1, False)])
