@@ -242,12 +242,22 @@ def test_a_message_is_packed_without_hooks_as_with_them(message: Any) -> None:
     assert wire.encode(message) == wire.encode_all([message]) == long_way
 
 
+def test_a_message_that_is_packed_while_another_one_is_comes_out_whole() -> None:
+    said = messages.Log(level="info", text="x")
+    packer = wire._simple_packer._free.pop()  # taken by another thread, or by this one, see there
+    assert decode(wire.encode(said)) == [said]
+    assert wire._simple_packer._free == []
+    wire._simple_packer._free.append(packer)
+    assert decode(wire.encode(said)) == [said]
+    assert wire._simple_packer._free == [packer]
+
+
 def test_the_memory_of_a_large_message_is_not_kept_for_the_next_one() -> None:
-    before = wire._simple_packer._packer
+    before = wire._simple_packer._free[0]
     wire.encode(messages.Log(level="info", text="x"))
-    assert wire._simple_packer._packer is before
+    assert wire._simple_packer._free == [before]
     wire.encode(messages.Log(level="info", text="x" * (wire._SIMPLE_LIMIT_BYTES + 1)))
-    assert wire._simple_packer._packer is not before
+    assert len(wire._simple_packer._free) == 1 and wire._simple_packer._free != [before]
 
 
 # -- hostile bytes -------------------------------------------------------------------------------

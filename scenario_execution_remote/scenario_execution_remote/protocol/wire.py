@@ -121,25 +121,31 @@ def _pack(value: object, foreign: Foreign | None) -> bytes:
 class _SimplePacker:
     """Packs what needs no hook, as most messages: with one packer for all, as a new one costs four times the packing.
 
-    No other thread comes in between, as nothing of Python runs within.
+    Whoever finds it taken packs the long way: another thread, or this one, as packing may have garbage collected, and
+    what is collected may have something to say.
     """
 
     def __init__(self) -> None:
-        self._renew()
-
-    def _renew(self) -> None:
-        self._packer = msgpack.Packer(strict_types=True, use_bin_type=True, **_TEXT)
+        self._free = [_new_packer()]
 
     def pack(self, value: object) -> bytes | None:
-        """The bytes; None if there is anything in it that takes a hook, or that cannot be packed."""
+        """The bytes; None if there is anything in it that takes a hook, or that cannot be packed, or just not now."""
         try:
-            packed: bytes = self._packer.pack(value)
-        except (TypeError, ValueError, OverflowError, RecursionError):
-            self._renew()
+            packer = self._free.pop()
+        except IndexError:
             return None
-        if len(packed) > _SIMPLE_LIMIT_BYTES:
-            self._renew()  # it would keep as much memory for ever
+        packed: bytes | None = None
+        try:
+            packed = packer.pack(value)
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            pass
+        finally:  # of a large message it would keep the memory for ever
+            self._free.append(_new_packer() if packed is None or len(packed) > _SIMPLE_LIMIT_BYTES else packer)
         return packed
+
+
+def _new_packer() -> Any:
+    return msgpack.Packer(strict_types=True, use_bin_type=True, **_TEXT)
 
 
 def _form_of(odd: Any, foreign: Foreign | None) -> Any:
