@@ -197,7 +197,9 @@ def test_more_than_may_be_stored_is_refused_with_the_next_step_and_what_was_ther
     (tmp_path / "small").write_bytes(os.urandom(600_000))
     (tmp_path / "more").write_bytes(os.urandom(600_000))
     typed(owner, "put", server.endpoint, tmp_path / "small")
-    sentence = typed(owner, "put", server.endpoint, tmp_path / "more", code=REFUSED)
+    process = start_typing(owner, "put", server.endpoint, tmp_path / "small", tmp_path / "more")
+    output, sentence = process.communicate(timeout=60)
+    assert process.returncode == REFUSED and [Path(line).name for line in output.splitlines()] == ["small"]
     assert "'more' has 600.0 kB, and 400.0 kB are left of the 1.0 MB" in sentence and "se-remote rm" in sentence
     assert listed(owner, server) == ["files/small"]
     command = sentence.rpartition("its operator may run: ")[2]
