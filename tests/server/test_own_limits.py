@@ -34,8 +34,21 @@ def test_a_server_that_crashes_leaves_no_core_dump(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path / "here")  # where Linux puts them unless told otherwise
     with running(tmp_path, "--port", "0", "--curve", code=DUMPING + SERVE) as server:
         soft, hard = resource.prlimit(server.process.pid, resource.RLIMIT_CORE)
-        assert soft == (1 if hard else 0)  # the size at which nothing gets it
+        assert soft == 1 or hard == 0  # the size at which nothing gets it; else see below
         server.process.send_signal(signal.SIGABRT)
         ended = os.waitid(os.P_PID, server.process.pid, os.WEXITED | os.WNOWAIT)
         assert ended is not None and (ended.si_code, ended.si_status) == (os.CLD_KILLED, signal.SIGABRT)
     assert os.listdir() == []
+
+
+def test_a_hard_limit_of_no_bytes_is_no_way_to_a_program_that_collects_dumps(tmp_path: Path) -> None:
+    # For such a program 0 means all there is to dump, as tried with a core_pattern of "|program" on Linux 6.18.
+    code = (
+        "import ctypes, resource; from scenario_execution_server.own_limits import forbid_core_dumps\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
+        "is_dumpable = lambda: ctypes.CDLL(None).prctl(3)\n"
+        "assert is_dumpable() == 1\n"
+        "forbid_core_dumps()\n"
+        "assert resource.getrlimit(resource.RLIMIT_CORE) == (1, 1) or is_dumpable() == 0"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=DEADLINE_S, cwd=tmp_path)
