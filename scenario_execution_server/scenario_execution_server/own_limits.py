@@ -39,6 +39,6 @@ def forbid_core_dumps() -> None:
 
 
 def _forbid_dumps_of_any_size() -> None:
-    """By the flag of the process, which also keeps its own user from looking into it: into /proc/PID/fd, for instance."""
+    """By the flag of the process, which also keeps its own user from looking into it, as into /proc/PID/fd."""
     with suppress(OSError, AttributeError):  # no Linux
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)

@@ -208,6 +208,7 @@ class Reception:
             self._hosting.send(listener, route, [_refusal(frame.session, RefusalCode(session.code), session.text)])
         else:
             self._continue(session, listener, route, frame)
+            self._note_told(peer)
 
     def _continue(self, session: FrontSession, listener: Any, route: bytes, frame: Frame) -> None:
         if route != session.route:
@@ -267,6 +268,7 @@ class Reception:
             return
         body = wire.encode(messages.Enrolled(name=name, next_key=self._next_key_for(peer)))
         self._hosting.send(listener, route, [Frame(kind=Kind.WELCOME, session=frame.session, body=body).encode()])
+        self._note_told(peer)
 
     def _inspect(self, listener: Any, route: bytes, peer: Any, frame: Frame) -> None:
         """Say how the server is, to a client that may know about others."""
@@ -281,10 +283,12 @@ class Reception:
 
     def _next_key_for(self, peer: Any) -> messages.NextKey | None:
         """What a peer is to be told of the server's next key: who came in without a key of its own needs none."""
-        if self._next_key is None or peer.key is None:
-            return None
-        self._watch.next_key_told(peer)
-        return self._next_key
+        return None if peer.key is None else self._next_key
+
+    def _note_told(self, peer: Any) -> None:
+        """It has been: only who is let in is told."""
+        if self._next_key_for(peer) is not None:
+            self._watch.next_key_told(peer)
 
     def announce_key(self) -> None:
         """Tell the clients of running sessions when another key is announced than they were told."""
@@ -296,6 +300,7 @@ class Reception:
                 notice = messages.Notice(next_key=self._next_key_for(session.peer))
                 for parts in session.dialect.note(notice):
                     self._hosting.send(session.door, session.route, parts)
+                self._note_told(session.peer)
 
     def _turn_away(self, listener: Any, route: bytes, parts: list[zmq.Frame], refusal: RefusedError) -> None:
         """Answer a peer who was admitted once and is not any more; who never was does not come this far."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from scenario_execution_keys.succession import ServerSuccession
 from scenario_execution_remote import errors
 from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_remote.protocol.frames import Kind
-from tests.support.rawclients import RawClient
+from tests.support.rawclients import HELLO, RawClient
 from tests.support.servers import (
     BIN,
     BRISK,
@@ -219,6 +220,16 @@ def test_an_exchange_of_the_clients_own_key_brings_the_news_too_and_works_after_
     # A client may announce a key each second, and this machine may have come here sooner.
     wait_until(lambda: lab.type("se-remote", "keygen", "--rotate", lab.server.endpoint, who=lab.alice).returncode == 0)
     assert lab.pinned(lab.alice) == (following, None)
+
+
+def test_who_is_refused_does_not_count_as_told(lab: Lab) -> None:
+    lab.rotate()
+    with RawClient(lab.server, lab.alice) as client:
+        client.send(Kind.HELLO, wire.encode(replace(HELLO, versions=HELLO.versions | {"messages": "another"})))
+        assert client.refusal().code == messages.RefusalCode.VERSION.value
+        assert lab.status()["next_server_key_told"] == []
+        client.hello()
+        assert lab.status()["next_server_key_told"] == ["alice"]
 
 
 def test_whoever_joins_meanwhile_knows_both_keys(lab: Lab, tmp_path: Path) -> None:
