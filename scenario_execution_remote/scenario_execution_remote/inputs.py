@@ -65,13 +65,18 @@ class Inputs:
         for folder, names in uploads.items():
             self._mounts.mount(folder, INPUT, names)
 
-    def close(self) -> None:
-        """The session is over."""
+    def stop(self) -> None:
+        """The session is over: send nothing more."""
         self._offers.stop()
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join(CLOSE_S)
-        self._offers.close(with_folders=self._thread is None or not self._thread.is_alive())
+        self._offers.end_bar()
+
+    def close(self) -> None:
+        """Close the folders; behind the last of what has to be done behind results, which looks into them."""
+        if self._thread is None or not self._thread.is_alive():
+            self._offers.close()
 
     @property
     def moved_s(self) -> float:

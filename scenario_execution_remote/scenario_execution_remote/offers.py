@@ -232,12 +232,14 @@ class Offers:
         with self._taken:
             self._taken.notify_all()
 
-    def close(self, *, with_folders: bool) -> None:
-        """Take the bar away and, if nobody reads in them any more, close the folders."""
+    def end_bar(self) -> None:
+        """Take the bar away."""
         self._reporter.end()
-        if with_folders:
-            for folder in self._folders.values():
-                folder.close()
+
+    def close(self) -> None:
+        """Close the folders, in which nobody reads any more."""
+        for folder in self._folders.values():
+            folder.close()
 
     def _post(self, message: Any) -> None:
         self._go_on()

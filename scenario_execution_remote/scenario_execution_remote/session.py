@@ -109,10 +109,11 @@ class RemoteSession:
 
     def close(self) -> None:
         """The link is over."""
-        self.inputs.close()
+        self.inputs.stop()
         end = self.link.failure
         is_complete = self.link.is_home or (self.is_shut_down and is_good_bye(end))
         self.files.close(is_complete=is_complete, shut_out=shut_out(end))
+        self.inputs.close()
 
     def patience_s(self) -> float:
         """How many seconds may still be waited in this tick."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from scenario_execution_remote.budget import TickBudget
 from scenario_execution_remote.changes import Changes
+from scenario_execution_remote.config import RemoteSettings
 from scenario_execution_remote.files.ledger import Ledger
 from scenario_execution_remote.files.receiving import Receiver
 from scenario_execution_remote.files.sending import Digest
@@ -22,6 +25,7 @@ from scenario_execution_remote.offers import Offers
 from scenario_execution_remote.pending import Pending
 from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_remote.protocol.frames import Body, Scattered
+from scenario_execution_remote.session import RemoteSession
 from tests.support.waiting import wait_until
 
 
@@ -127,9 +131,35 @@ def test_what_the_server_makes_of_a_file_takes_its_place_however_busy_the_thread
         home.take(piece)
     assert home.are_home(10.0)
     is_over.set()
-    sent.close()
+    sent.stop()
     home.close(is_complete=True)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"log": "evil"}
+
+
+def test_what_still_waits_when_a_session_ends_finds_its_folders_open(tmp_path: Path) -> None:
+    output, line, disk_is_free = tmp_path / "output", Line(), threading.Event()
+    output.mkdir()
+    settings = RemoteSettings(endpoint=str(tmp_path / "socket"), files="copy")
+    session = RemoteSession(settings, logging.getLogger("tests.mounts"), TickBudget(0.1))
+    session.link.call, session.link.post = line.call, line.post  # type: ignore[method-assign]
+    (mount,) = session.files.prepare(str(output))
+    session.news.watch(mount)
+    (output / "log").write_text("here")
+    session.news.catch_up()
+    (offer,) = (said for said in line.posted if isinstance(said, messages.Offer))
+    session.files.behind(lambda: bool(disk_is_free.wait(10.0)))
+    for message in (
+        messages.Staged(offer=offer.offer, problems=[]),
+        messages.Collected(number=1, size_bytes=4),
+        *file_called("log", mount),
+    ):
+        session._take_of_files(message)
+    end = threading.Thread(target=session.close)
+    end.start()
+    wait_until(lambda: session.files._is_closed)
+    disk_is_free.set()
+    end.join(10.0)
+    assert {path.name: path.read_text() for path in output.iterdir()} == {"log": "evil"}
 
 
 @pytest.mark.parametrize(("mode", "mount", "is_offered"), [("copy", 1, True), ("copy", 2, False), ("shared", 1, False)])
@@ -146,6 +176,7 @@ def test_what_lies_in_input_folders_is_offered_and_nothing_else(
     files, _ = inputs_and_news(line, mounts)
     files.take(messages.Awaited(mount=mount))
     wait_until(lambda: any(said.is_last for said in line.posted))
+    files.stop()
     files.close()
     offered = [entry.name for offer in line.posted for entry in offer.entries]
     assert offered == (["secret"] if is_offered else [])
@@ -167,6 +198,7 @@ def test_numbers_that_a_server_makes_up_are_sent_nothing_and_what_it_asks_for_tw
     ):
         files.take(message)
     wait_until(lambda: any(isinstance(said, messages.ArtifactEnd) for said in line.posted))
+    files.stop()
     files.close()
     offered = [[entry.name for entry in said.entries] for said in line.posted if isinstance(said, messages.Offer)]
     assert offered == [["x"], [], []]
@@ -229,4 +261,5 @@ def test_where_much_lies_beside_a_scenario_changes_are_seen_when_the_next_one_is
     assert [entry.name for said in line.posted for entry in said.entries] == (["0"] if seen_at_once else [])
     news.catch_up(everywhere=True)
     assert [entry.name for said in line.posted for entry in said.entries] == ["0"]
+    files.stop()
     files.close()
