@@ -135,7 +135,7 @@ class Homecoming:
         keeps, get = "A server keeps such results for a while", "`se-remote get` fetches them"
         run = f"run: se-remote ls {self._origin}"
         if shut_out:  # neither command works before somebody has done something on the server
-            return f"{keeps}, but this one lets the client in no more: {shut_out}. After that, {get}; {run}"
+            return f"{keeps}, but this one lets the client in no more: {shut_out}. Once it does again, {get}; {run}"
         return f"{keeps}, and {get}; {run}"
 
     # -- the link's thread -------------------------------------------------------------------------
