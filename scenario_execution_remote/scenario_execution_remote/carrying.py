@@ -171,7 +171,7 @@ def store(
     within_s: float,
     turn_s: float,
     tell: Callable[[str], None],
-) -> tuple[str, list[str]]:
+) -> tuple[list[str], list[str]]:
     """Put files and folders into this client's folder on the server.
 
     Args:
@@ -183,7 +183,7 @@ def store(
         tell: Takes a sentence before such a wait.
 
     Returns:
-        The folder on the server, and what went wrong, in a sentence each.
+        Where on the server each of *cargo* lies that has been put there, and what went wrong, in a sentence each.
 
     Raises:
         CarryingError: this client may not, or not now.
@@ -197,7 +197,10 @@ def store(
     )
     visit.take = lambda message: _heed(outlet, message)
     problems: list[str] = []
+    begun: list[tuple[Cargo, int]] = []  # with the number of what it is itself, before what is in it
+    failed: set[int] = set()
     for one in cargo:
+        begun.append((one, len(names) + 1))
         folder = Folder(one.folder)
         reporter.expect(sum(size_bytes for _, size_bytes in one.entries))
         try:
@@ -209,6 +212,7 @@ def store(
                     outlet.put_all_of(folder, number, 0, name)
                     reporter.finish()
                 except (OSError, NameRefusedError) as error:
+                    failed.add(number)
                     problems.append(f"{ascii(names[number])}: {error}")
         finally:
             folder.close()
@@ -216,7 +220,8 @@ def store(
     visit.wait_for(lambda: outlet.is_all_taken, STALLED_S)
     reporter.end()
     theirs = _value(visit.call(lambda call: messages.CloseStore(call=call), within_s))
-    return place, problems + [str(problem) for problem in theirs]
+    there = [one for one, number in begun if number not in failed and not outlet.is_declined(number)]
+    return [f"{place}/{one.name}" for one in there], problems + [str(problem) for problem in theirs]
 
 
 def _opened(visit: Visit, within_s: float, turn_s: float, tell: Callable[[str], None]) -> Any:

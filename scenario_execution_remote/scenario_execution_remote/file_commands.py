@@ -27,7 +27,6 @@ from .inquiry import (
     visit_to,
 )
 
-_BY_HAND = "files/"  # where on the server lies what was put there, see ``carrying.Stored``
 _PROGRAM = "se-remote files"  # begins as a visitor's, for whom a server with --once does not end
 
 
@@ -116,15 +115,11 @@ def put(
         tell_remarks(visit)
         turn_s = welcome.watchdog_s + welcome.shutdown_timeout_s  # by then, the session of a killed `put` is gone
         try:
-            place, problems = store(visit, cargo, Reporter("put", _tell), timeout_s, turn_s, _say)
+            paths, problems = store(visit, cargo, Reporter("put", _tell), timeout_s, turn_s, _say)
         except OSError as error:
             raise CarryingError(str(error)) from error
-        names = [one.name for one in cargo]
-        if problems:  # where something is that is not there, a script shall not hear
-            there = {one.name.removeprefix(_BY_HAND).partition("/")[0] for one in stored_at(visit, _BY_HAND, timeout_s)}
-            names = [name for name in names if name in there]
-    for name in names:
-        click.echo(shown(f"{place}/{name}"))
+    for path in paths:
+        click.echo(shown(path))
     _conclude(left + problems)
 
 

@@ -76,11 +76,13 @@ def test_a_client_that_is_revoked_is_told_what_its_operator_can_do_before_it_can
     client.wait_for("it is written")
     KeyStore(owner.folder).revoke("alice")
     (line,) = [line for line in client.finish().said if "some may be left there" in line]
-    step, _, last = line.partition("Ask its operator to run: ")[2].partition(". After that, ")
+    step, _, last = line.partition("Ask its operator to run: ")[2].partition(". Once it does again, ")
     assert last == f"`se-remote get` fetches them; run: se-remote ls {server.endpoint}"
     typed(alice, "ls", server.endpoint, code=NotEnrolledError.exit_code)  # so that this comes second
     command, _, key = step.partition(", KEY as ")
-    assert (command, key) == ("se-server enrol NAME KEY", "`se-remote key` prints it")
+    prints = "`se-remote key` prints it"
+    killed = f"{prints}. Its actions did not stop within 0.3 s and were killed"  # as on a busy machine
+    assert command == "se-server enrol NAME KEY" and key in (prints, killed)
     key = typed(alice, "key").strip()
     words = shlex.split(command.replace("NAME", "alice").replace("KEY", key))
     environment = clean_environment(SCENARIO_EXECUTION_KEYS_DIR=str(owner.folder))
@@ -204,6 +206,10 @@ def test_more_than_may_be_stored_is_refused_with_the_next_step_and_what_was_ther
     assert listed(owner, server) == ["files/small"]
     command = sentence.rpartition("its operator may run: ")[2]
     assert command.startswith("se-server permit owner ") and command.endswith(" --files stored=3M\n")
+    (tmp_path / "small").write_bytes(os.urandom(1_500_000))  # what lies there under its name is not this
+    process = start_typing(owner, "put", server.endpoint, tmp_path / "small")
+    assert (process.communicate(timeout=60)[0], process.returncode) == ("", REFUSED)
+    assert listed(owner, server) == ["files/small"]
     try:
         subprocess.run(shlex.split(command), executable=BIN / "se-server", env=clean_environment(), check=True)
         server.wait_for_log("permitted=owner")
