@@ -47,13 +47,36 @@ def test_what_an_action_sets_is_told_once_and_stays_what_it_is(value: Any, text:
     assert told == [text] and action.feedback_message is value
 
 
+def is_free(lock: Any) -> bool:
+    """Whether another thread gets it."""
+    found: list[bool] = []
+
+    def look() -> None:
+        found.append(lock.acquire(blocking=False))
+        if found[0]:
+            lock.release()
+
+    another = threading.Thread(target=look)
+    another.start()
+    another.join()
+    return found[0]
+
+
 def test_nobody_sets_another_message_before_one_is_told() -> None:
     telling, was_free = threading.RLock(), list[bool]()
-
-    def hear(_action: object, _said: str) -> None:
-        another = threading.Thread(target=lambda: was_free.append(telling.acquire(blocking=False)))
-        another.start()
-        another.join()
-
-    report_feedback(Action, hear, telling)().feedback_message = "first"
+    report_feedback(Action, lambda *_: was_free.append(is_free(telling)), telling)().feedback_message = "first"
     assert was_free == [False]
+
+
+def test_no_text_is_made_while_nobody_else_can_set_one() -> None:
+    telling, was_free = threading.RLock(), list[bool]()
+
+    class Guarded:
+        def __str__(self) -> str:  # it may wait for somebody who waits to set another message
+            was_free.append(is_free(telling))
+            return "guarded"
+
+    action = report_feedback(Action, lambda *_: None, telling)()
+    action.feedback_message = Guarded()
+    action.feedback_message = "next"
+    assert was_free == [True, True]

@@ -32,19 +32,21 @@ def report_feedback(
     Args:
         cls: The class of an action.
         changed: Is told the instance and its feedback as text.
-        telling: A lock, so that what is set last is told last. Its holder may ask for it again, as a text may be made
-            by code that sets another one.
+        telling: A lock, so that what is set last is told last. No text is made while it is held, as that runs code of
+            the action's, which may wait for a lock of its own. Its holder may ask for it again, all the same: what is
+            collected as garbage meanwhile may set something as well.
     """
 
     def get(self: Any) -> Any:
         return self.__dict__.get("feedback_message", "")
 
     def assign(self: Any, value: Any) -> None:
-        text = feedback_text(value)
+        before = self.__dict__.get("feedback_message")
+        text, text_before = feedback_text(value), feedback_text(before)
         with telling:
-            before = feedback_text(self.__dict__.get("feedback_message"))
+            is_other = self.__dict__.get("feedback_message") is not before  # by now, as set by another thread
             self.__dict__["feedback_message"] = value
-            if text != before:
+            if is_other or text != text_before:
                 changed(self, text)
 
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}

@@ -173,9 +173,12 @@ class Runner:
         out before them, and the client shows what comes last."""
         for action in self._answered:
             hosted = self._actions.get(action)
+            if hosted is None or hosted.instance.feedback_message is hosted.answered:
+                continue
+            latest = hosted.instance.feedback_message
+            text = feedback_text(latest)
             with self._telling:
-                if hosted is not None and hosted.instance.feedback_message is not hosted.answered:
-                    text = feedback_text(hosted.instance.feedback_message)
+                if hosted.instance.feedback_message is latest:  # else who has set another one tells of it
                     self._conversation.say(messages.Feedback(action=action, text=text))
         self._answered.clear()
 
