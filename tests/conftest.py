@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_itemcollected(item: pytest.Item) -> None:
     if is_pure(item.path):
         item.add_marker("pure")
+
+
+@pytest.fixture(autouse=True)
+def _surroundings() -> Iterator[None]:
+    """That no test leaves the process in another place than it found it: a later one would start its programs there."""
+    before = os.getcwd(), os.environ.get("PWD")
+    yield
+    assert (os.getcwd(), os.environ.get("PWD")) == before
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -44,6 +44,8 @@ class Stage:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.channel = Channel()
         self.conversation = Conversation(self.channel)
+        monkeypatch.setenv("PWD", str(folder))  # both are set by what follows, and set back after the test
+        monkeypatch.chdir(folder)
         self.files = Files(self.conversation, folder)
         monkeypatch.setattr(py_trees.blackboard.Client, "register_key", py_trees.blackboard.Client.register_key)
         monkeypatch.setattr(runner, "find_action", lambda _plugin: Speaker)
