@@ -20,10 +20,6 @@ class TickBudget:
         self.number = 0
         self._began_s = float("-inf")
 
-    def whole_s(self, share: float) -> float:
-        """Seconds that one tick may wait altogether, where *share* of its period may be waited."""
-        return share * self.period_s
-
     def begin(self, now_s: float) -> None:
         """A tick of the tree begins."""
         self.number += 1

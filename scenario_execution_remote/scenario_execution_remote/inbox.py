@@ -40,7 +40,6 @@ class Inbox:
 
     Attributes:
         waiting: What has arrived and is not handed out.
-        steps: The calls behind whose answers it pauses.
     """
 
     def __init__(
@@ -53,19 +52,19 @@ class Inbox:
         self._finish = finish
         self._send = send
         self.waiting: deque[Any] = deque()
-        self.steps: set[int] = set()
+        self._steps: set[int] = set()
         self._is_paused = False
 
     def pause_behind(self, call: int) -> None:
         """Hand out nothing behind the answer to *call*, until :meth:`go_on`. To be called before it is sent."""
-        if not self.steps:
+        if not self._steps:
             self._is_paused = True
-        self.steps.add(call)
+        self._steps.add(call)
 
     @property
     def is_paused(self) -> bool:
         """Whether what has arrived is held back."""
-        return self._is_paused and bool(self.steps)
+        return self._is_paused and bool(self._steps)
 
     def go_on(self) -> None:
         """Somebody waits for the next step; from any thread. :meth:`hand_out` has to be called afterwards."""
@@ -73,11 +72,11 @@ class Inbox:
 
     def go_on_to_the_end(self) -> None:
         """Nobody will wait for the steps that are left, as with a set-up that has failed; else as :meth:`go_on`."""
-        self.steps.clear()
+        self._steps.clear()
 
     def put(self, arrived: list[Any]) -> None:
         """Take what has arrived, and hand out what may be."""
-        if self.waiting or self.steps:
+        if self.waiting or self._steps:
             self.waiting.extend(arrived)
             self.hand_out()
             return
@@ -92,8 +91,8 @@ class Inbox:
     def _hand_out(self, message: Any) -> None:
         try:
             if isinstance(message, (messages.Result, messages.Ticked)):
-                if message.call in self.steps:
-                    self.steps.discard(message.call)
+                if message.call in self._steps:
+                    self._steps.discard(message.call)
                     self._is_paused = True
                 self._finish(message)
             else:
