@@ -45,7 +45,7 @@ def ask(
     Raises:
         RemoteError: There is none in time, or another than that.
     """
-    endpoint = connection.endpoint
+    endpoint = connection.parties.endpoint
     frame = Frame(kind=Kind.HELLO, session=secrets.token_bytes(SESSION_ID_BYTES), body=wire.encode(question))
     connection.socket.send(frame.encode())
     if not connection.socket.poll(int(ANSWER_S * 1000)):

@@ -13,9 +13,8 @@ import zmq
 
 from scenario_execution_keys.keypair import KeyPair, PublicKey
 from scenario_execution_remote.addresses import Address
-from scenario_execution_remote.diagnosis import Attempt, Outcome, Parties, Probe, Reach, diagnose
-from scenario_execution_remote.endpoint import Endpoint
-from scenario_execution_remote.errors import HandshakeError, OwnKeyError
+from scenario_execution_remote.diagnosis import Attempt, Outcome, Parties
+from scenario_execution_remote.errors import OwnKeyError
 
 # The largest message accepted. libzmq's default is no limit, and then a peer that never authenticates can make this
 # process hold what it announces (390 MiB were measured). Large values and files travel in pieces below this.
@@ -51,7 +50,7 @@ class LinkChange(enum.Enum):
     DOWN = "down"  # the connection broke; libzmq tries again
     UNREACHABLE = "unreachable"  # one attempt to reconnect found nobody there
     UNCONVINCED = "unconvinced"  # one attempt found somebody who did not finish the handshake
-    REFUSED = "refused"  # there will not be another attempt: fail
+    REFUSED = "refused"  # one attempt found somebody who will not have us: there is no other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,21 +59,19 @@ class LinkEvent:
 
     Attributes:
         change: What happened.
-        text: The same for the log.
-        error: For REFUSED the error to fail with, else None.
+        attempt: For UNCONVINCED and REFUSED what was seen of the attempt that failed, else None.
     """
 
     change: LinkChange
-    text: str
-    error: HandshakeError | None = None
+    attempt: Attempt | None = None
 
 
 class Connection:
     """A connection whose handshake has succeeded. Used and closed by the one thread that owns it.
 
     Attributes:
-        endpoint: The server.
-        address: The address of it that answered, as ZeroMQ writes it.
+        parties: Who speaks to whom; with the key that the server had to prove at first.
+        address: The address of the server that answered.
         socket: DEALER. IMMEDIATE is set: while the connection is down a send raises ``zmq.Again`` instead of queueing.
         monitor: PAIR that becomes readable when :meth:`events` has something.
         encrypted: Whether it speaks CURVE.
@@ -85,14 +82,13 @@ class Connection:
     def __init__(
         self, parties: Parties, address: Address, socket: zmq.Socket[bytes], monitor: zmq.Socket[bytes]
     ) -> None:
-        self.endpoint: Endpoint = parties.endpoint
-        self.address: str = address.zmq_text
+        self.parties: Parties = parties
+        self.address: Address = address
         self.socket: zmq.Socket[bytes] = socket
         self.monitor: zmq.Socket[bytes] = monitor
         self.encrypted: bool = parties.server_key is not None
         self.server_key: PublicKey | None = parties.server_key
         self.next_key: PublicKey | None = None
-        self._parties = parties
         self._is_up = True
         self._failed_handshake = False
 
@@ -104,46 +100,35 @@ class Connection:
     def _understand(self, event: int, value: int) -> LinkEvent | None:
         if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
             self._is_up, self._failed_handshake = True, False
-            return LinkEvent(change=LinkChange.UP, text=f"connected to {self.endpoint} again")
+            return LinkEvent(change=LinkChange.UP)
         if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
             self._failed_handshake = True
-            why = "broke off the handshake" if value == EPIPE else "did not finish the handshake"
             if value == EPIPE and self.next_key is not None:
                 self._try_the_other_key(self.next_key)
-            return LinkEvent(change=LinkChange.UNCONVINCED, text=f"the peer at {self.endpoint} {why}")
-        if event in (zmq.EVENT_HANDSHAKE_FAILED_AUTH, zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL):
+            outcome = Outcome.BROKEN_OFF if value == EPIPE else Outcome.STALLED
+            return LinkEvent(change=LinkChange.UNCONVINCED, attempt=Attempt(outcome=outcome))
+        if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
             self._failed_handshake = True
-            return self._refused(event, value)
+            return LinkEvent(change=LinkChange.REFUSED, attempt=Attempt(outcome=Outcome.DENIED, status=value))
+        if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+            self._failed_handshake = True
+            return LinkEvent(change=LinkChange.REFUSED, attempt=Attempt(outcome=Outcome.MISMATCH))
         if event == zmq.EVENT_DISCONNECTED:
             had_failed, self._failed_handshake = self._failed_handshake, False
             if had_failed:
                 return None  # told already
             self._is_up = False
-            return LinkEvent(change=LinkChange.DOWN, text=f"the connection to {self.endpoint} broke")
+            return LinkEvent(change=LinkChange.DOWN)
         if event == zmq.EVENT_CLOSED and not self._is_up:
-            return LinkEvent(change=LinkChange.UNREACHABLE, text=f"nobody listens at {self.endpoint}")
+            return LinkEvent(change=LinkChange.UNREACHABLE)
         return None
 
     def _try_the_other_key(self, key: PublicKey) -> None:
         """The server may have exchanged its key meanwhile, or not yet: connect anew, expecting the other one."""
         self.server_key, self.next_key = key, self.server_key
-        self.socket.disconnect(self.address)
+        self.socket.disconnect(self.address.zmq_text)
         self.socket.setsockopt(zmq.CURVE_SERVERKEY, key.z85.encode("ascii"))  # acts on later connects only
-        self.socket.connect(self.address)
-
-    def _refused(self, event: int, value: int) -> LinkEvent:
-        if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-            attempt = Attempt(outcome=Outcome.DENIED, status=value)
-            error = diagnose(self._parties, attempt, Probe(reach=Reach.REACHED)).error
-        else:
-            error = HandshakeError(
-                self.endpoint.text,
-                f"the server at {self.endpoint} came back with another kind of security "
-                f"than {'CURVE' if self.encrypted else 'none'}, which it had before",
-                advice="compare the key it has now with the one pinned here",
-                next_command="se-server key",
-            )
-        return LinkEvent(change=LinkChange.REFUSED, text=str(error), error=error)
+        self.socket.connect(self.address.zmq_text)
 
     def close(self, *, linger_s: float = 0.0) -> None:
         """Close monitor and socket; idempotent. What was sent gets *linger_s* seconds to leave, in the background."""

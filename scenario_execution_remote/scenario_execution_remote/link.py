@@ -33,7 +33,7 @@ from .protocol import messages, wire
 from .protocol.client import ClientSession, Delivered, Event, Noticed, Opened, Over
 from .protocol.frames import SESSION_ID_BYTES, Body
 from .security import Security
-from .transport import Connection, LinkChange, connect
+from .transport import Connection, LinkChange, LinkEvent, connect, settle
 
 _PROGRAM = "scenario_execution"
 # While a file is on its way home, the result of the action that wrote it waits for it.
@@ -154,7 +154,7 @@ class Link:
 
     def go_on_to_the_end(self) -> None:
         """Hand out everything, as nobody waits for the steps that are left."""
-        if self._inbox.steps and self._inbox.is_paused:
+        if self._inbox.is_paused:
             self._inbox.go_on_to_the_end()
             self._speak()
 
@@ -400,8 +400,7 @@ class Link:
             if wake_fd in ready:
                 self._alarm.silence()
             with self._turn:
-                if monitor_fd in ready and not self._notice(connection):
-                    return
+                failed = self._notice(connection) if monitor_fd in ready else None
                 count = None if self._is_finished else self._exchange(connection, most=_TURN_MESSAGES)
                 if count is None:
                     return
@@ -412,20 +411,23 @@ class Link:
                 self._sleeps_until_s = machine.next_deadline_s()
             if self._is_led:
                 self._bell.ring()
+            if failed is not None:  # not in our turn: it takes a while, and no tick may wait for that
+                settle(connection, failed, abort_fd)
             ready = dict(watch.poll(max(0.0, self._sleeps_until_s - time.monotonic())))
 
-    def _notice(self, connection: Connection) -> bool:
-        """Digest what happened to the connection. Returns whether to go on."""
+    def _notice(self, connection: Connection) -> LinkEvent | None:
+        """Digest what happened to the connection. Returns the last attempt to make it again, if that failed."""
+        failed = None
         for event in connection.events():
             if event.change is LinkChange.DOWN:
                 self._machine.connection_lost()
             elif event.change is LinkChange.UP:
                 self._proved(connection)
                 self._machine.connection_made()
-            elif event.change is LinkChange.REFUSED and event.error is not None:
-                self._fail(event.error)
-                return False
-        return True
+                failed = None
+            elif event.attempt is not None:
+                failed = event
+        return failed
 
     def _digest(self, events: list[Event]) -> bool:
         for event in events:

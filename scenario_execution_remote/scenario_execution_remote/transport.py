@@ -37,7 +37,7 @@ from scenario_execution_remote.errors import (
 from scenario_execution_remote.patience import Patience
 from scenario_execution_remote.probe import PROBE_S, look_at
 
-__all__ = ["Connection", "LinkChange", "LinkEvent", "connect"]
+__all__ = ["Connection", "LinkChange", "LinkEvent", "connect", "settle"]
 
 PAUSE_FIRST_S = 0.05  # between attempts: a server that is just starting is met without a noticeable wait,
 PAUSE_LAST_S = 0.25  # and one that starts seconds later costs four attempts a second
@@ -137,6 +137,24 @@ def connect(
         pause_s = min(2 * pause_s, PAUSE_LAST_S)
 
 
+def settle(connection: Connection, event: LinkEvent, abort_fd: int | None = None) -> None:
+    """After an attempt to reconnect that failed: return if another may succeed. Takes a second at most.
+
+    Whoever greets with another mechanism may hang up before libzmq has read that, which is then an attempt like those
+    that a server with another key breaks off; so the look decides.
+
+    Raises:
+        HandshakeError: none will; one of its children, as from :func:`connect`.
+        ConnectAbortedError: *abort_fd* became readable.
+    """
+    if event.attempt is None:  # nothing has failed
+        return
+    patience = Patience(connection.parties.endpoint.text, time.monotonic() + PROBE_S, abort_fd)
+    finding = _finding(connection.parties, event.attempt, connection.address, patience)
+    if event.change is LinkChange.REFUSED or finding.certainty is Certainty.FINAL:
+        raise finding.error
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Errand:
     """What one call of :func:`connect` is about."""
@@ -189,6 +207,11 @@ def _attempt(errand: _Errand, address: Address, *, is_last: bool) -> Connection 
     finally:
         if not is_kept:
             close_sockets(socket, monitor, 0.0)
+    return _finding(parties, attempt, address, patience)
+
+
+def _finding(parties: Parties, attempt: Attempt, address: Address, patience: Patience) -> Finding:
+    """What a failed attempt means, after a look at who is there if that can tell more."""
     if attempt.outcome is Outcome.UNANSWERED:
         probe = Probe(reach=Reach.UNANSWERED)  # a plain connection would wait for the same answer
     elif attempt.outcome is Outcome.DENIED:

@@ -20,7 +20,7 @@ from .protocol import messages, wire
 from .protocol.client import ClientSession, Delivered, Noticed, Opened, Over
 from .protocol.frames import SESSION_ID_BYTES, Body
 from .security import Security
-from .transport import connect
+from .transport import connect, settle
 
 SILENCE_S = 5.0  # as the modifier's heartbeat_failure_timeout
 FAREWELL_S = 3.0  # nothing has been set up, so that the worker ends in milliseconds; who does not see it may go
@@ -232,8 +232,8 @@ class Visit:
             elif event.change is LinkChange.UP:
                 self._proved(connection)
                 self._machine.connection_made()
-            elif event.change is LinkChange.REFUSED and event.error is not None:
-                raise event.error
+            elif event.attempt is not None:
+                settle(connection, event)
 
     def _receive(self, connection: Connection) -> None:
         while True:

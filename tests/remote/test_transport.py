@@ -136,7 +136,7 @@ def test_a_unix_socket_is_connected_to_with_and_without_a_key(door: Door, short_
 def test_ipv6_loopback_is_connected_to(door: Door) -> None:
     with peers.zmq_server(address="tcp://[::1]:*") as server:
         connection = door.open(f"[::1]:{peers.port_of(server)}")
-        assert connection.address.startswith("tcp://[::1]:")
+        assert connection.address.zmq_text.startswith("tcp://[::1]:")
         assert exchange(connection, server) == b"word"
 
 

@@ -46,9 +46,11 @@ class Proxy:
             for end in list(self._peers):
                 self._drop(end)
 
-    def restore(self) -> None:
-        """Listen again."""
+    def restore(self, port: int | None = None) -> None:
+        """Listen again, and forward to another port if one is given."""
         with self._lock:
+            if port is not None:
+                self._target = ("127.0.0.1", port)
             self._listener = self._listen(self.port)
         self._wake_out.send(b"x")
 

@@ -11,6 +11,7 @@ import pytest
 
 from scenario_execution_remote.protocol import messages, wire
 from scenario_execution_remote.protocol.frames import Kind
+from tests.support import peers
 from tests.support.probe import trace_of
 from tests.support.proxy import Proxy
 from tests.support.rawclients import RawClient
@@ -89,6 +90,21 @@ def test_a_connection_that_stays_away_fails_the_action_with_the_reason(
     assert trace_of(trace)[-1] == "a shutdown(INVALID)"
     if how == "cut":
         proxy.restore()
+
+
+def test_a_server_that_comes_back_without_encryption_fails_the_action_at_once_and_hears_nothing(
+    proxy: Proxy, start: Start, tmp_path: Path
+) -> None:
+    client, _ = stepping(start, proxy, tmp_path, "1h")  # what fails it is not that nothing is heard
+    proxy.cut()
+    with peers.zmq_server() as plain:
+        proxy.restore(peers.port_of(plain))
+        outcome = client.finish()
+        assert not plain.poll(0)
+    assert outcome.code == 1
+    assert re.search(r"ERROR .*does not encrypt \(it speaks NULL\), but is pinned here to", "\n".join(outcome.said))
+    proxy.cut()
+    proxy.restore()
 
 
 def test_a_reply_that_the_break_swallowed_is_sent_again(
