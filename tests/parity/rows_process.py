@@ -532,6 +532,12 @@ voices = (
         options=("-d",),
     ),
     Row(
+        name="with -d a logger of py_trees' own shows its debug lines",
+        feature=VOICES,
+        text=scenario("probe_code($T, at_execute: «import py_trees; py_trees.logging.Logger('mine').debug('seen')»)"),
+        options=("-d",),
+    ),
+    Row(
         name="a logger has the methods that it has locally and no others",
         feature=VOICES,
         text=scenario(

@@ -232,6 +232,8 @@ class Runner:
             raise CallError(f"action {call.action} exists already")
         check_permitted(call.plugin.key, self.permit)  # first: to import a class is to run its code
         configure(call.directories)
+        if call.debug:  # as the engine's own start-up does with -d, for nodes that keep py_trees' logger
+            py_trees.logging.level = py_trees.logging.Level.DEBUG
         cls = find_action(call.plugin)
         instance = self._reporting(cls)(**call.init_arguments)
         model = ModelStandIn(call.label, call.context, call.actor)
