@@ -112,7 +112,8 @@ class _Arrival:
 
     def __init__(self, visit: Visit, path: str, target: Path, reporter: Reporter) -> None:
         self._visit = visit
-        self._above = len(path.strip("/").rpartition("/")[0])
+        self._path = path.strip("/")
+        self._above = len(self._path.rpartition("/")[0])
         self._above += self._above > 0  # the slash
         self._receiver = Receiver(target, "server", SoleWriter())
         self._reporter = reporter
@@ -144,6 +145,8 @@ class _Arrival:
         try:
             if isinstance(piece, messages.Artifact):
                 self._name, self._coming = piece.name, piece
+                if not f"{piece.name}/".startswith(f"{self._path}/"):
+                    raise NameRefusedError(piece.name, f"{ascii(self._path)} was asked for")
                 self._reporter.begin(piece.name)
                 remark = self._receiver.begin(replace(piece, name=piece.name[self._above :]))
             elif isinstance(piece, messages.Chunk):
