@@ -20,6 +20,7 @@ from .constancy import is_constant
 from .creation import create_call, current_directories, setup_call
 from .errors import ProtocolError, RemoteError
 from .faults import exception_from
+from .leaves import Leaves, is_due
 from .link import Link, Pending
 from .protocol import messages
 from .protocol.wire import CannotTravelError
@@ -55,7 +56,6 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         self._setup_error: Exception | None = None
         self._arguments: dict[str, Any] | None = None  # for the next tick, if it activates the action
         self._awaited: Tick | None = None  # the tick that has not been answered yet, or whose answer was not looked at
-        self._is_solo = False  # it looks at the blackboard: what the tree did before it in a tick matters to it
         self._showing = threading.Lock()  # of feedback, by the tree and by who listens
         self._heard_behind = 0  # so many answers a thread of the action has last said something
         self._stopped_as: Status | None = None  # the worker has run stop() with this already
@@ -80,6 +80,7 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         scenario, is_new = RUN.enter_scenario(kwargs)
         if is_new:
             RUN.count_ticks(self)
+            RUN.leaves = Leaves(self._root(), lambda node: isinstance(node, RemoteNode))
             for node in self._all_in_the_tree():
                 node.begin_setup(scenario, kwargs)
         elif self._scenario != scenario:  # it was not in the tree when the set-up of the others began
@@ -246,7 +247,6 @@ class RemoteNode(py_trees.behaviour.Behaviour):
 
     def register_key(self, key: str, access: Access) -> None:
         """The remote action has registered a blackboard key; displays list it with this node's client."""
-        self._is_solo = True
         if hasattr(self._local, "get_blackboard_client"):
             self._local.get_blackboard_client().register_key(key, access)
 
@@ -259,10 +259,17 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         """Whether this node may be ticked along with one that comes before it."""
         return (
             self.status is Status.RUNNING
-            and not self._is_solo
             and self._arguments is None
             and (self._awaited is None or self._awaited.has_left_running(self.number))
         )
+
+    def holds_up(self) -> bool:
+        """Whether it gets a tick of its own in this tick of the tree: not while its last one is under way."""
+        awaited = self._awaited
+        is_under_way = awaited is not None and not (
+            awaited.has_left_running(self.number) or awaited.has_missed(self.number)
+        )
+        return not is_under_way and is_due(self)
 
     def follow(self, tick: Tick) -> None:
         """*tick* ticks this node as well."""

@@ -17,6 +17,7 @@ from scenario_execution.scenario_execution_base import ScenarioExecution
 
 from .budget import TickBudget
 from .config import RemoteSettings
+from .leaves import Leaves
 from .link import Pending
 from .protocol import messages
 from .session import RemoteSession
@@ -38,6 +39,7 @@ class Run:
         self._scenario = 0
         self._numbers = itertools.count(1)
         self.budget = TickBudget(tick_period_s=0.1)  # the engine's default, until a set-up says otherwise
+        self.leaves: Leaves | None = None  # of the scenario's tree
 
     def enter_scenario(self, setup_kwargs: dict[str, Any]) -> tuple[int, bool]:
         """The number of the scenario that is being set up, and whether it is a new one; then the last one is over."""
@@ -98,7 +100,7 @@ class Run:
             session = RemoteSession(settings, logger, self.budget)
             session.link.start(settings.setup_timeout_s)
             self._sessions[key] = session
-        session.enter(logger, self.budget, setup_kwargs)
+        session.enter(logger, self.budget, self.leaves, setup_kwargs)
         return session
 
     def end(self) -> None:

@@ -23,6 +23,7 @@ from .courtesies import is_good_bye, shut_out
 from .endpoint import Endpoint
 from .homecoming import LEDGER, Homecoming
 from .inputs import Inputs
+from .leaves import Leaves, Node
 from .link import Link, Pending
 from .mounts import Mounts
 from .news import News
@@ -58,11 +59,12 @@ class RemoteSession:
         self.inputs = Inputs(endpoint.text, mounts, offers, changes, self.files.behind)
         self.news = News(mounts, offers, changes)
         self.link.hand_files_to(self._take_of_files)
-        self.waves = Waves(self._send_wave)
+        self.waves = Waves(self._send_wave, self._between)
         self.rows = Rows(self.link, self.call_all)
         self.is_shut_down = False
         self._clock: Any = None
         self._budget = budget
+        self._leaves: Leaves | None = None
         self._tick_wait = settings.tick_wait
         self._registry: Any = None
         self._caught_up_for: Any = None
@@ -74,10 +76,13 @@ class RemoteSession:
         if security.warning is not None:
             logger.warning(security.warning)
 
-    def enter(self, logger: Any, budget: TickBudget, setup_kwargs: dict[str, Any]) -> None:
-        """A scenario begins, with these objects of the runner."""
+    def enter(
+        self, logger: Any, budget: TickBudget, leaves: Leaves | None, setup_kwargs: dict[str, Any]
+    ) -> None:
+        """A scenario begins, with these objects of the runner, and of its tree."""
         self.logger = logger
         self._budget = budget
+        self._leaves = leaves
         self._registry = setup_kwargs.get("process_registry")
         self._clock = setup_kwargs.get("clock")
 
@@ -132,6 +137,9 @@ class RemoteSession:
         if round_trip_s is None or round_trip_s <= share * self._budget.period_s:
             return None
         return self._budget.period_s
+
+    def _between(self, first: object, second: object) -> Sequence[Node] | None:
+        return None if self._leaves is None else self._leaves.between(first, second)
 
     def _send_wave(self, actions: list[int]) -> Pending:
         now_s = float(self._clock.now()) if self._clock is not None else None

@@ -2,8 +2,9 @@
 """One message per tick and server: the first action that is ticked takes along those that will be ticked after it.
 
 The worker ticks them in the tree's order and stops at the first that does not stay RUNNING, because what the tree does
-then is for the tree to say. So the order of calls is exactly that of local execution, and a tick in which nothing ends
-costs one round trip for all.
+then is for the tree to say. A wave reaches as far as nothing else is ticked in between, an action here or on another
+server. So the order of calls is exactly that of local execution, and a tick in which nothing ends costs one round trip
+for all that follow each other.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from .leaves import Node, is_due
 from .link import Pending
 from .protocol import messages
 
@@ -22,7 +24,10 @@ class Member(Protocol):
     number: int
 
     def can_follow(self) -> bool:
-        """Whether it is RUNNING, waits for nothing, and does not look at what other actions leave on the blackboard."""
+        """Whether it is RUNNING and waits for nothing."""
+
+    def holds_up(self) -> bool:
+        """Whether, where it cannot follow, it is ticked by itself in this tick, and so before what comes behind it."""
 
     def follow(self, tick: Tick) -> None:
         """*tick* ticks this node as well."""
@@ -77,13 +82,18 @@ class Waves:
 
     Args:
         send: Sends a TickAll for these actions and returns the pending call.
+        between: The leaves that stand between two members in the tree; None if that cannot be said.
     """
 
-    def __init__(self, send: Callable[[list[int]], Pending]) -> None:
+    def __init__(
+        self, send: Callable[[list[int]], Pending], between: Callable[[Member, Member], Sequence[Node] | None]
+    ) -> None:
         self._send = send
+        self._between = between
         self._tick = -1
         self._last: list[Member] = []  # in the order in which they were ticked
         self._places: dict[int, int] = {}  # in _last
+        self._others: list[Sequence[Node] | None] = []  # before each in _last, behind the one before it
         self._same_count = 0  # so many have come in this tick as they did in the last one
         self._this: list[Member] | None = None  # the order in this tick, once it is another one than that of the last
 
@@ -107,12 +117,12 @@ class Waves:
             self._this = self._last[: self._same_count]  # those behind were not ticked any more
         self._last, self._this = self._this, None
         self._places = {one.number: place for place, one in enumerate(self._last)}
+        self._others = [None, *map(self._between, self._last, self._last[1:])]
 
     def begin(self, member: Member) -> Tick:
-        """Tick *member*, and with it all that will come after it in this tick of the tree."""
+        """Tick *member*, and with it all that will come right behind it in this tick of the tree."""
         place = self._places.get(member.number)
-        candidates = self._last[place + 1 :] if place is not None else []
-        followers = [one for one in candidates if one.can_follow()] if candidates else []
+        followers = self._behind(place) if place is not None else []
         actions = [member.number]
         if followers:
             actions += [one.number for one in followers]
@@ -120,3 +130,14 @@ class Waves:
         for one in followers:
             one.follow(tick)
         return tick
+
+    def _behind(self, place: int) -> list[Member]:
+        followers: list[Member] = []
+        for one, others in zip(self._last[place + 1 :], self._others[place + 1 :], strict=False):
+            if others is None or (others and any(map(is_due, others))):
+                break
+            if one.can_follow():
+                followers.append(one)
+            elif one.holds_up():
+                break
+        return followers

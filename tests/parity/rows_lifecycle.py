@@ -356,6 +356,26 @@ lifecycle = (
         ),
     ),
     Row(
+        name="what stands between two actions of one server is ticked between them",
+        feature=LIFECYCLE,
+        text=scenario(
+            "parallel:\n"
+            + "\n".join(
+                f"    probe_code(ticks: {ticks}, at_update: «open('$F/ticks', 'a').write('{tag}')»){modifiers}"
+                for tag, ticks, modifiers in (
+                    ("a", 4, " with:\n        REMOTE"),
+                    ("b", 4, ""),
+                    ("c", 4, " with:\n        REMOTE"),
+                    ("d", 4, " with:\n        REMOTE2"),
+                    ("e", 4, " with:\n        REMOTE"),
+                    ("f", 1, " with:\n        repeat(4)"),
+                    ("g", 4, " with:\n        REMOTE"),
+                )
+            ),
+            modifiers="",
+        ),
+    ),
+    Row(
         name="actions on two servers are set up before the first tick, those of each server in their order",
         feature=LIFECYCLE,
         text=scenario(

@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import py_trees
 import pytest
+from py_trees.common import Status
 
 from scenario_execution_remote.pending import Pending
 from scenario_execution_remote.protocol import messages
@@ -16,10 +20,14 @@ class Node:
     def __init__(self, number: int) -> None:
         self.number = number
         self.may_follow = True
+        self.is_under_way = False
         self.ticks: list[Tick] = []
 
     def can_follow(self) -> bool:
         return self.may_follow
+
+    def holds_up(self) -> bool:
+        return not self.is_under_way
 
     def follow(self, tick: Tick) -> None:
         self.ticks.append(tick)
@@ -36,6 +44,10 @@ class Sent(list[list[int]]):
         self.append(actions)
         self.pending.append(Pending(None, lambda _pending, _timeout_s: None))
         return self.pending[-1]
+
+
+def nothing_between(_first: object, _second: object) -> list[Any]:
+    return []
 
 
 def ticked(running: int, result: messages.Result | None = None) -> messages.Ticked:
@@ -57,7 +69,7 @@ def tree_ticks(waves: Waves, tick: int, nodes: list[Node]) -> None:
 
 
 def test_in_the_first_tick_each_goes_alone_and_in_the_next_the_first_takes_all_along(sent: Sent) -> None:
-    waves, nodes = Waves(sent), [Node(number) for number in (3, 1, 2)]
+    waves, nodes = Waves(sent, nothing_between), [Node(number) for number in (3, 1, 2)]
     for node in nodes:
         waves.enter(node, 1)
         waves.begin(node)
@@ -69,12 +81,33 @@ def test_in_the_first_tick_each_goes_alone_and_in_the_next_the_first_takes_all_a
 
 
 def test_only_those_that_came_behind_it_and_may_are_taken_along(sent: Sent) -> None:
-    waves, nodes = Waves(sent), [Node(number) for number in range(5)]
+    waves, nodes = Waves(sent, nothing_between), [Node(number) for number in range(5)]
     tree_ticks(waves, 1, nodes)
-    nodes[3].may_follow = False
+    nodes[3].may_follow, nodes[3].is_under_way = False, True  # its last tick is, so it gets no other one
     tree_ticks(waves, 2, nodes[:2])
     waves.begin(nodes[1])
     assert sent == [[1, 2, 4]]
+
+
+def test_none_is_ticked_before_one_that_stands_before_it_and_gets_a_tick_of_its_own(sent: Sent) -> None:
+    waves, nodes = Waves(sent, nothing_between), [Node(number) for number in range(4)]
+    tree_ticks(waves, 1, nodes)
+    nodes[2].may_follow = False
+    tree_ticks(waves, 2, nodes[:1])
+    waves.begin(nodes[0])
+    assert sent == [[0, 1]]
+
+
+@pytest.mark.parametrize(("others", "wave"), [("ended", [0, 1]), ("running", [0]), ("unknown", [0])])
+def test_a_wave_reaches_as_far_as_nothing_else_is_ticked_in_between(sent: Sent, others: str, wave: list[int]) -> None:
+    other = py_trees.behaviours.Running("another's")
+    other.status = Status.RUNNING if others == "running" else Status.SUCCESS
+    waves = Waves(sent, lambda _first, _second: None if others == "unknown" else [other])
+    nodes = [Node(number) for number in range(2)]
+    tree_ticks(waves, 1, nodes)
+    tree_ticks(waves, 2, nodes[:1])
+    waves.begin(nodes[0])
+    assert sent == [wave]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +118,7 @@ def test_only_those_that_came_behind_it_and_may_are_taken_along(sent: Sent) -> N
 def test_the_order_is_that_of_the_tick_before_however_it_has_changed(
     sent: Sent, second: list[int], wave: list[int]
 ) -> None:
-    waves, nodes = Waves(sent), [Node(number) for number in range(4)]
+    waves, nodes = Waves(sent, nothing_between), [Node(number) for number in range(4)]
     tree_ticks(waves, 1, nodes[:3])
     for tick in (2, 3):  # once it has changed, and once it has stayed
         tree_ticks(waves, tick, [nodes[number] for number in second])
@@ -96,7 +129,7 @@ def test_the_order_is_that_of_the_tick_before_however_it_has_changed(
 
 
 def test_one_that_is_new_in_this_tick_goes_alone(sent: Sent) -> None:
-    waves, old, new = Waves(sent), Node(1), Node(2)
+    waves, old, new = Waves(sent, nothing_between), Node(1), Node(2)
     waves.enter(old, 1)
     waves.enter(new, 2)
     waves.begin(new)
