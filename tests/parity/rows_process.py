@@ -84,6 +84,21 @@ process = (
         ),
     ),
     Row(
+        name="the class of an action is the class in its module, and itself in its own eyes",
+        feature=PROCESS,
+        text=scenario(
+            """
+            probe_code($T, at_init: «
+                write(type(self) is vars(sys.modules[type(self).__module__])["Code"])
+                write(super(self.__class__, self).__init__.__qualname__)»,
+                at_execute: «
+                write([base.__name__ for base in type(self).__mro__])
+                type(self).count = 3
+                write(vars(sys.modules[type(self).__module__])["Code"].count)»)
+            """
+        ),
+    ),
+    Row(
         name="setup gets exactly the keys that it gets locally",
         feature=PROCESS,
         text=scenario("probe_code($T, at_setup: «write(sorted(kwargs))»)"),
@@ -659,6 +674,20 @@ voices = (
         ),
         code=1,
         unsteady="in which tick the thread is done, nobody knows",
+    ),
+    Row(
+        name="feedback that a property of the action's class makes is shown, in every tick",
+        feature=VOICES,
+        text=scenario(
+            """
+            parallel:
+                probe_steps($T, ticks: 4)
+                probe_code($T, tag: "b", ticks: 3, at_init: «
+                    own = property(lambda self: getattr(self, "tick_count", 0) * "tick ", lambda self, value: None)
+                    type(self).feedback_message = own»)
+            """
+        ),
+        options=("-t",),
     ),
     Row(
         name="decorators show the feedback of what they modify",

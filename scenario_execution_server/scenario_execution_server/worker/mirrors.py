@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import py_trees
@@ -14,6 +15,8 @@ from scenario_execution_remote.protocol import messages
 from scenario_execution_server.worker.conversation import Conversation
 
 FEEDBACK_CHARACTERS = 64 * 1024  # a message for displays; beyond that it is a file, and would not fit into one body
+_NAME = "feedback_message"
+_NOTHING = object()  # a class may have None there
 
 
 def feedback_text(value: object) -> str:
@@ -24,33 +27,130 @@ def feedback_text(value: object) -> str:
         return f"<{type(value).__name__} without a text: {type(error).__name__}>"
 
 
-def report_feedback(
-    cls: type, changed: Callable[[object, str], None], telling: AbstractContextManager[object]
-) -> type:
-    """A class like *cls* that reports each assignment to ``feedback_message``, which threads may do between ticks.
+def feedback_of(instance: Any) -> str:
+    """The feedback of a node as displays get it; a property of the class's own may raise."""
+    try:
+        value = instance.feedback_message
+    except Exception as error:  # noqa: BLE001 - an action's own class
+        return f"<{type(instance).__name__} without feedback: {type(error).__name__}>"
+    return feedback_text(value)
+
+
+class FeedbackReports:
+    """Tells each change of the feedback of actions, which threads may set between ticks.
+
+    What is set last is told last. No code of an action's runs under the lock that this takes: a text, or a property of
+    the action's own, may wait for whoever waits to set something. The lock may be asked for again by who holds it: what
+    is collected as garbage meanwhile may set something as well.
 
     Args:
-        cls: The class of an action.
-        changed: Is told the instance and its feedback as text.
-        telling: A lock, so that what is set last is told last. No text is made while it is held, as that runs code of
-            the action's, which may wait for a lock of its own. Its holder may ask for it again, all the same: what is
-            collected as garbage meanwhile may set something as well.
+        changed: Is told the number of an action and its feedback as text, under the lock.
     """
 
+    def __init__(self, changed: Callable[[int, str], None]) -> None:
+        self._changed = changed
+        self._lock = threading.RLock()
+        self._of: dict[int, _Reported] = {}  # by the id of the instance: it may be equal to another
+
+    def begin(self, instance: Any, action: int) -> None:
+        """Report the feedback of *instance* from now on, as that of an action. Its class gets a property for that,
+        once: it stays the class that it was, to itself and to others. This process belongs to one session."""
+        self._of[id(instance)] = _Reported(action)
+        cls = type(instance)
+        inherited = _inherited(cls)
+        if not isinstance(inherited, _Reporting):  # by the metaclass's own way, it might be told of it or refuse it
+            type.__setattr__(cls, _NAME, _reporting(inherited, self.look))
+
+    def end(self, instance: Any) -> None:
+        """*instance* is no action any more."""
+        del self._of[id(instance)]
+
+    def look(self, instance: Any) -> None:
+        """Tell the feedback of *instance*, if that is an action and it has changed since it was told last."""
+        reported = self._of.get(id(instance))
+        if reported is None:
+            return
+        with self._lock:
+            reported.looks += 1
+            look = reported.looks
+        text = feedback_of(instance)
+        with self._lock:
+            if reported.looks == look and text != reported.told:  # else who looks later tells what there is then
+                reported.told = text
+                self._changed(reported.action, text)
+
+    def look_behind(self, instance: Any, answered: str) -> None:
+        """The same, when an answer has gone out with that feedback, behind what was told until now."""
+        with self._lock:
+            self._of[id(instance)].told = answered
+        self.look(instance)
+
+    def is_made_on_demand(self, instance: Any) -> bool:
+        """Whether the class has a property of its own for feedback, which may change without being set."""
+        inherited = _inherited(type(instance))
+        return isinstance(inherited, _Reporting) and inherited.is_made_on_demand
+
+
+@dataclass
+class _Reported:
+    action: int
+    told: str | None = None  # what the client shows, or will when the answer of the running call is there
+    looks: int = 0
+
+
+class _Reporting(property):
+    """``feedback_message`` of a class whose actions are reported."""
+
+    is_made_on_demand = False
+
+
+def _inherited(cls: type) -> Any:
+    return next((vars(base)[_NAME] for base in cls.__mro__ if _NAME in vars(base)), _NOTHING)
+
+
+def _plain_ways(inherited: Any) -> tuple[Callable[[Any], Any], Callable[[Any, Any], None], Callable[[Any], None]]:
+    """How an attribute is read, set and deleted of which the class knows at most a default."""
+
     def get(self: Any) -> Any:
-        return self.__dict__.get("feedback_message", "")
+        if _NAME in self.__dict__:
+            return self.__dict__[_NAME]
+        if inherited is _NOTHING:
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{_NAME}'", name=_NAME, obj=self)
+        return inherited.__get__(self, type(self)) if hasattr(type(inherited), "__get__") else inherited
+
+    def put(self: Any, value: Any) -> None:
+        self.__dict__[_NAME] = value
+
+    def drop(self: Any) -> None:
+        if self.__dict__.pop(_NAME, _NOTHING) is _NOTHING:
+            raise AttributeError(_NAME)
+
+    return get, put, drop
+
+
+def _own_ways(inherited: Any) -> tuple[Callable[[Any], Any], Callable[[Any, Any], None], Callable[[Any], None]]:
+    """The same, of one that the class takes care of by itself."""
+
+    def drop(self: Any) -> None:
+        if not hasattr(type(inherited), "__delete__"):
+            raise AttributeError(_NAME)
+        inherited.__delete__(self)
+
+    return lambda self: inherited.__get__(self, type(self)), inherited.__set__, drop
+
+
+def _reporting(inherited: Any, look: Callable[[Any], None]) -> _Reporting:
+    """A property that does what the class has done before, and looks at the feedback when it has been set."""
+    is_made_on_demand = hasattr(type(inherited), "__set__")
+    get, put, drop = _own_ways(inherited) if is_made_on_demand else _plain_ways(inherited)
 
     def assign(self: Any, value: Any) -> None:
-        before = self.__dict__.get("feedback_message")
-        text, text_before = feedback_text(value), feedback_text(before)
-        with telling:
-            is_other = self.__dict__.get("feedback_message") is not before  # by now, as set by another thread
-            self.__dict__["feedback_message"] = value
-            if is_other or text != text_before:
-                changed(self, text)
+        put(self, value)
+        look(self)
 
-    names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
-    return type(cls.__name__, (cls,), names | {"feedback_message": property(get, assign)})
+    found = _Reporting(get, assign, drop, getattr(inherited, "__doc__", None))
+    found.is_made_on_demand = is_made_on_demand
+    return found
 
 
 def mirror_registrations(actions: Callable[[], dict[int, Any]], conversation: Conversation) -> None:

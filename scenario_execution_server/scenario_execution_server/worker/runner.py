@@ -21,7 +21,7 @@ from scenario_execution_server.worker.catalogue import find_action
 from scenario_execution_server.worker.conversation import Conversation
 from scenario_execution_server.worker.faults import fault_from
 from scenario_execution_server.worker.handles import Handles
-from scenario_execution_server.worker.mirrors import feedback_text, mirror_registrations, report_feedback
+from scenario_execution_server.worker.mirrors import FeedbackReports, feedback_of, mirror_registrations
 from scenario_execution_server.worker.offer import offer
 from scenario_execution_server.worker.permission import NOTHING, check_permitted
 from scenario_execution_server.worker.row import Row
@@ -63,7 +63,8 @@ class Hosted:
     is_shut_down: bool = False
     has_been_stopped: bool = False  # since its last tick; after an exception in there, its status does not tell
     visited: list[Any] = field(default_factory=list)  # the nodes of a subtree that its last tick came to, in order
-    answered: Any = ""  # its feedback in the last answer
+    answered: str = ""  # its feedback in the last answer
+    makes_feedback: bool = False  # whenever it is asked: it may change without being set
 
 
 class Runner:
@@ -85,8 +86,7 @@ class Runner:
         self._conversation = conversation
         self._handles = handles
         self._actions: dict[int, Hosted] = {}
-        self._classes: dict[type, type] = {}  # an action's class -> the one like it that reports feedback
-        self._numbers: dict[int, int] = {}  # id of an instance -> its action
+        self._feedback = FeedbackReports(self._feedback_changed)
         self._scenarios: dict[int, Scenario] = {}
         self._places: dict[int, Scenario] = {}  # action -> the scenario it belongs to
         self._processes: dict[int, Any] = {}  # token -> what an action has put into a process registry
@@ -95,7 +95,6 @@ class Runner:
         self._quick: set[type | None] = set()  # classes of actions whose last tick was
         self._in_call: int | None = None  # action whose call is running in the main thread
         self._answered: list[int] = []  # actions with a feedback in answers that may not be said yet
-        self._telling = threading.RLock()  # of feedback: what is set last is told last
         self._main_thread = threading.get_ident()
         self._handlers: dict[type, tuple[str, Callable[[Any], tuple[Status | None, bool]]]] = {
             messages.Create: ("create", self._create),
@@ -173,13 +172,8 @@ class Runner:
         out before them, and the client shows what comes last."""
         for action in self._answered:
             hosted = self._actions.get(action)
-            if hosted is None or hosted.instance.feedback_message is hosted.answered:
-                continue
-            latest = hosted.instance.feedback_message
-            text = feedback_text(latest)
-            with self._telling:
-                if hosted.instance.feedback_message is latest:  # else who has set another one tells of it
-                    self._conversation.say(messages.Feedback(action=action, text=text))
+            if hosted is not None:
+                self._feedback.look_behind(hosted.instance, hosted.answered)
         self._answered.clear()
 
     def wait_s(self) -> float | None:
@@ -235,14 +229,17 @@ class Runner:
         if call.debug:  # as the engine's own start-up does with -d, for nodes that keep py_trees' logger
             py_trees.logging.level = py_trees.logging.Level.DEBUG
         cls = find_action(call.plugin)
-        instance = self._reporting(cls)(**call.init_arguments)
+        instance = cls(**call.init_arguments)
         model = ModelStandIn(call.label, call.context, call.actor)
         logger = RecordingLogger(self._conversation, call.debug)
         instance._set_base_properities(call.name, model, logger)
         if isinstance(instance, BaseActionSubtree) and hasattr(instance, "create_subtree"):
             instance.create_subtree()
-        self._actions[call.action] = Hosted(instance=instance, model=model, scenario=call.scenario, logger=logger)
-        self._numbers[id(instance)] = call.action
+        self._feedback.begin(instance, call.action)
+        self._actions[call.action] = Hosted(
+            instance=instance, model=model, scenario=call.scenario, logger=logger,
+            makes_feedback=self._feedback.is_made_on_demand(instance),
+        )  # fmt: skip
         return None, False
 
     def _set_up(self, call: messages.Setup) -> tuple[None, bool]:
@@ -268,6 +265,8 @@ class Runner:
         if call.arguments is not None:
             hosted.model.arm(self._handles.restore(call.arguments))
         hosted.visited = list(hosted.instance.tick())
+        if hosted.makes_feedback:
+            self._feedback.look(hosted.instance)
         status: Status = hosted.instance.status
         return status, status != Status.RUNNING
 
@@ -289,6 +288,8 @@ class Runner:
             if status is not Status.RUNNING:
                 result = self._result_of(call, action, status, None)
                 return messages.Ticked(call=call.call, running=index, result=result)
+            if hosted.makes_feedback:
+                self._feedback.look(hosted.instance)
         return messages.Ticked(call=call.call, running=len(call.actions), result=None)
 
     def _execute(self, call: messages.Execute) -> tuple[None, bool]:
@@ -354,7 +355,8 @@ class Runner:
         for number in numbers:
             self._log_fault(self._do(messages.Shutdown(call=0, action=number)))
             self._standing.drop(number)
-            del self._numbers[id(self._actions[number].instance)], self._actions[number], self._places[number]
+            self._feedback.end(self._actions[number].instance)
+            del self._actions[number], self._places[number]
         await_futures()
         self._scenarios.pop(scenario, None)
 
@@ -369,15 +371,8 @@ class Runner:
         if now_s is not None:
             scenario.clock.now_s = now_s
 
-    def _reporting(self, cls: type) -> type:
-        """The class like *cls* that reports its feedback; one for all instances, as Python's caches go by class."""
-        if cls not in self._classes:
-            self._classes[cls] = report_feedback(cls, self._feedback_changed, self._telling)
-        return self._classes[cls]
-
-    def _feedback_changed(self, instance: object, text: str) -> None:
-        action = self._numbers.get(id(instance))
-        if action is None or (self._in_call == action and threading.get_ident() == self._main_thread):
+    def _feedback_changed(self, action: int, text: str) -> None:
+        if self._in_call == action and threading.get_ident() == self._main_thread:
             return  # the result of the running call carries it
         self._conversation.say(messages.Feedback(action=action, text=text))
 
@@ -399,12 +394,12 @@ def _result(
     call: int, hosted: Hosted | None, status: Status | None, fault: messages.Fault | None, *, stopped: bool = True
 ) -> messages.Result:
     if hosted is not None:
-        hosted.answered = hosted.instance.feedback_message
+        hosted.answered = feedback_of(hosted.instance)
     return messages.Result(
         call=call,
         status=status.name if status is not None else None,
         stopped=stopped and status is not None,
-        feedback=feedback_text(hosted.answered) if hosted is not None else "",
+        feedback=hosted.answered if hosted is not None else "",
         fault=fault,
         value=None,
         nodes=_nodes_of(hosted) if hosted is not None else [],
@@ -427,17 +422,13 @@ def await_futures(limit_s: float = FUTURES_WAIT_S) -> None:
     handler.futures.clear()
 
 
-def _feedback_of(instance: py_trees.behaviour.Behaviour) -> str:
-    return feedback_text(instance.feedback_message)
-
-
 def _nodes_of(hosted: Hosted) -> list[Any]:
     """What the client has to know to show an action that is a subtree; see ``messages.Result``."""
     if not hosted.instance.children:
         return []
     visits = {id(node): turn for turn, node in enumerate(hosted.visited)}
     return [
-        [node.status.name, _feedback_of(node), visits.get(id(node)), _current_child(node)]
+        [node.status.name, feedback_of(node), visits.get(id(node)), _current_child(node)]
         for node in hosted.instance.iterate()
     ]
 
