@@ -329,18 +329,18 @@ class RemoteNode(py_trees.behaviour.Behaviour):
             return self._settings.execution_timeout_s or None
         return RUN.budget.left_s(time.monotonic(), self._settings.tick_wait)
 
-    def hear(self, text: str, place: int) -> None:
+    def hear(self, text: str | None, place: int) -> None:
         """Show what a thread of the action has said by itself, behind so many answers; in the thread that listens."""
         with self._showing:
             self._heard_behind = place
-            self.feedback_message = text
+            self.feedback_message = text  # type: ignore[assignment]  # None too, as locally
 
     def _show(self, pending: Pending, result: messages.Result) -> None:
         """Show what the result of a call says, and raise what it raised. The tree may have come to it late: what a
         thread of the action has said since is newer."""
         with self._showing:
             if pending.place > self._heard_behind:
-                self.feedback_message = result.feedback
+                self.feedback_message = result.feedback  # type: ignore[assignment]
         self._show_below(result.nodes)
         if result.fault is not None:
             raise exception_from(result.fault, self._local)

@@ -676,6 +676,19 @@ voices = (
         unsteady="in which tick the thread is done, nobody knows",
     ),
     Row(
+        name="no feedback, which is None, is shown as none, also what a tick in company sets",
+        feature=VOICES,
+        text=scenario(
+            """
+            parallel:
+                probe_steps($T, ticks: 5)
+                probe_code($T, tag: "b", ticks: 4, at_setup: «self.feedback_message = None»,
+                           at_update: «self.feedback_message = "odd" if self.tick_count % 2 else None»)
+            """
+        ),
+        options=("-t",),
+    ),
+    Row(
         name="feedback that a property of the action's class makes is shown, in every tick",
         feature=VOICES,
         text=scenario(

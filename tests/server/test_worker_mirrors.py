@@ -55,18 +55,19 @@ class Incomparable:
     [
         ("text", "text"),
         (3, "3"),
+        (None, None),
         (Textless(), "<Textless without a text: ValueError>"),
         (Incomparable(), "incomparable"),
         ("x" * 100_000, "x" * FEEDBACK_CHARACTERS),
     ],
-    ids=["text", "number", "textless", "incomparable", "long"],
+    ids=["text", "number", "none", "textless", "incomparable", "long"],
 )
-def test_what_an_action_sets_is_told_once_and_stays_what_it_is(value: Any, text: str) -> None:
+def test_what_an_action_sets_is_told_once_and_stays_what_it_is(value: Any, text: str | None) -> None:
     stage = Stage()
     action = stage.begin(plain_action())
     action.feedback_message = value
     action.feedback_message = value
-    assert stage.told == [f"{ACTION}: {text}"] and action.feedback_message is value
+    assert stage.told == [f"{ACTION}: {text}"] and action.feedback_message is value and feedback_of(action) == text
 
 
 def is_free(lock: Any) -> bool:

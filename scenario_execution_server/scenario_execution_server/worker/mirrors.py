@@ -19,15 +19,16 @@ _NAME = "feedback_message"
 _NOTHING = object()  # a class may have None there
 
 
-def feedback_text(value: object) -> str:
-    """A feedback message as displays get it: of any object, also of one without a text, for which nobody else asks."""
+def feedback_text(value: object) -> str | None:
+    """A feedback message as displays get it: of any object, also of one without a text, for which nobody else asks.
+    None stays None, as displays leave it out."""
     try:
-        return str(value)[:FEEDBACK_CHARACTERS]
+        return None if value is None else str(value)[:FEEDBACK_CHARACTERS]
     except Exception as error:  # noqa: BLE001 - an action's own class; locally it does no harm either
         return f"<{type(value).__name__} without a text: {type(error).__name__}>"
 
 
-def feedback_of(instance: Any) -> str:
+def feedback_of(instance: Any) -> str | None:
     """The feedback of a node as displays get it; a property of the class's own may raise."""
     try:
         value = instance.feedback_message
@@ -47,7 +48,7 @@ class FeedbackReports:
         changed: Is told the number of an action and its feedback as text, under the lock.
     """
 
-    def __init__(self, changed: Callable[[int, str], None]) -> None:
+    def __init__(self, changed: Callable[[int, str | None], None]) -> None:
         self._changed = changed
         self._lock = threading.RLock()
         self._of: dict[int, _Reported] = {}  # by the id of the instance: it may be equal to another
@@ -79,7 +80,7 @@ class FeedbackReports:
                 reported.told = text
                 self._changed(reported.action, text)
 
-    def look_behind(self, instance: Any, answered: str) -> None:
+    def look_behind(self, instance: Any, answered: str | None) -> None:
         """The same, when an answer has gone out with that feedback, behind what was told until now."""
         with self._lock:
             self._of[id(instance)].told = answered
@@ -94,7 +95,7 @@ class FeedbackReports:
 @dataclass
 class _Reported:
     action: int
-    told: str | None = None  # what the client shows, or will when the answer of the running call is there
+    told: object = _NOTHING  # what the client shows, or will when the answer of the running call is there
     looks: int = 0
 
 

@@ -63,7 +63,7 @@ class Hosted:
     is_shut_down: bool = False
     has_been_stopped: bool = False  # since its last tick; after an exception in there, its status does not tell
     visited: list[Any] = field(default_factory=list)  # the nodes of a subtree that its last tick came to, in order
-    answered: str = ""  # its feedback in the last answer
+    answered: str | None = ""  # its feedback in the last answer
     makes_feedback: bool = False  # whenever it is asked: it may change without being set
 
 
@@ -371,7 +371,7 @@ class Runner:
         if now_s is not None:
             scenario.clock.now_s = now_s
 
-    def _feedback_changed(self, action: int, text: str) -> None:
+    def _feedback_changed(self, action: int, text: str | None) -> None:
         if self._in_call == action and threading.get_ident() == self._main_thread:
             return  # the result of the running call carries it
         self._conversation.say(messages.Feedback(action=action, text=text))

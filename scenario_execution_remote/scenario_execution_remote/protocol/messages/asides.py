@@ -34,7 +34,7 @@ class Feedback:
     """``feedback_message`` changed between calls. Of this and the feedback in results, what comes last counts."""
 
     action: int
-    text: str
+    text: str | None
 
 
 class Question(str, enum.Enum):

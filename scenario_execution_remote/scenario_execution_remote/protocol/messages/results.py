@@ -39,7 +39,7 @@ class Result:
         call: Number of the call this answers.
         status: Name of the py_trees status after a tick, or None for other calls.
         stopped: Whether that tick already ran ``stop(status)``.
-        feedback: ``feedback_message`` now.
+        feedback: ``feedback_message`` now, as text; None if it is None, which displays leave out.
         fault: What was raised, or None.
         value: The answer to a :class:`Query`, else None.
         nodes: For each node of an action that is a subtree, in ``iterate()`` order: status name, feedback, its turn
@@ -49,7 +49,7 @@ class Result:
     call: int
     status: str | None
     stopped: bool
-    feedback: str
+    feedback: str | None
     fault: Fault | None
     value: Any
     nodes: list[Any]
