@@ -181,6 +181,48 @@ values = (
         ),
     ),
     Row(
+        name="an object that cannot travel is an error in an action of the client that looks into it",
+        feature=VALUES,
+        tells="AttributeError: '/a/b' is an object that lives on the server where an action made it",
+        text=scenario(
+            f"""
+            probe_code(at_execute: {PUT % "Path('/a/b')"}) with:
+                REMOTE
+            probe_code($T, tag: "b", at_execute: «
+                bb = self.get_blackboard_client()
+                bb.register_key("/probe/thing", Access.READ)
+                write(bb.get("/probe/thing").name)»)
+            """,
+            modifiers="",
+        ),
+        here=("b",),
+        differs=ELSEWHERE,
+        remotely={"exit code": 1},
+        unlike=dict.fromkeys(
+            ("stderr", "log", "file trace", "file out/test.xml", "file out/behaviors.jsonl"),
+            "the second action fails, and says where the object lives",
+        ),
+    ),
+    Row(
+        name="a number of numpy's kind is equal to the same number on the client",
+        feature=VALUES,
+        text=scenario(
+            """
+            probe_reference(at_execute: «
+                from types import SimpleNamespace
+                class int64:
+                    ndim, dtype = 0, SimpleNamespace(kind="i")
+                    item = lambda self: 7
+                    __eq__ = lambda self, other: other == 7
+                    __hash__ = None
+                    __str__ = lambda self: "7"
+                self.argument.set_value(int64())», argument: word)
+            wait word == 7
+            """,
+            declare="var word: int = 0\ntimeout(30s)",
+        ),
+    ),
+    Row(
         name="an object that cannot travel is an error on another server",
         feature=VALUES,
         tells="is an object that lives on another server and cannot be used here",

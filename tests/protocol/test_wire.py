@@ -7,6 +7,7 @@ import math
 import struct
 import time
 import tracemalloc
+import types
 import typing
 from dataclasses import is_dataclass
 from typing import Any
@@ -44,6 +45,34 @@ Point = collections.namedtuple("Point", "x y")
 
 class Meters(float):
     pass
+
+
+class Scalar:
+    """What a number of numpy has."""
+
+    ndim: Any = 0
+    dtype: Any = property(lambda self: types.SimpleNamespace(kind=self.kind))
+
+    def __init__(self, kind: str, value: Any) -> None:
+        self.kind = kind
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"Scalar({self.kind}, {self.value})"
+
+    def item(self) -> Any:
+        return self.value
+
+
+class Flat(Scalar):
+    """What an array without dimensions has besides."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise NotImplementedError
+
+
+class Broken(Scalar):
+    ndim = property(lambda self: 1 // 0)
 
 
 def packed(*items: Any) -> bytes:
@@ -120,12 +149,26 @@ def test_the_order_of_a_dict_is_kept() -> None:
         (collections.UserString("x").data, "x"),
         (bytearray(b"raw"), b"raw"),
         pytest.param(memoryview(b"raw"), b"raw", id="memoryview"),  # its repr has its address
+        (Scalar("i", 7), 7),
+        (Scalar("u", 2**64), 2**64),
+        (Scalar("f", 0.5), 0.5),
+        (Scalar("b", True), True),
+        ([Scalar("b", False), {Scalar("i", 1): (Scalar("f", 2.0),)}], [False, {1: (2.0,)}]),
         ([Level.HIGH, {Colour.RED: Point(0, 0)}], [3, {"red": (0, 0)}]),
     ],
     ids=repr,
 )
 def test_a_subclass_travels_as_what_it_is_a_kind_of(value: Any, arrives_as: Any) -> None:
     assert exact(value_through_the_wire(value)) == exact(arrives_as)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Flat("i", 7), Scalar("m", 7), Scalar("c", 1j), Scalar("i", Meters(1)), Broken("i", 7), Scalar],
+    ids=["array", "time", "complex", "odd", "broken", "class"],
+)
+def test_what_only_resembles_a_number_stays_where_it_is(value: Any) -> None:
+    assert value_through_the_wire(value, lambda _value: "stayed") == "stayed"
 
 
 def test_several_messages_are_one_body_in_order() -> None:

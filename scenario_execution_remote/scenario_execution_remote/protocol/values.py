@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +34,12 @@ class Handle:
 
     def __str__(self) -> str:
         return self.text
+
+    def __getattr__(self, name: str) -> Any:
+        """Say where the object is, to whoever looks inside."""
+        if name in ("number", "origin", "text") or name.startswith("__"):  # asked for by copy and pickle; not there yet
+            raise AttributeError(name)
+        raise AttributeError(
+            f"'{self.text}' is an object that lives on the server where an action made it, and only its text is here; "
+            f"an action that uses its '{name}' has to run on the same server"
+        )

@@ -59,6 +59,8 @@ _PLAIN: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (bytearray, bytes),
 )
 
+_NUMBER_KINDS = frozenset("biuf")  # numpy's letters for truth values, integers with and without a sign, and floats
+
 # msgpack turns extension -1 into its own Timestamp before any hook is asked. These are its encodings, as fixext and as
 # ext of each length that a timestamp can have.
 _TIMESTAMP = re.compile(rb"[\xd6\xd7\x04\x08\x0c]\xff", re.DOTALL)
@@ -164,10 +166,29 @@ def _form_of(odd: Any, foreign: Foreign | None) -> Any:
         return [_MARKS[_Mark.REFERENCE], odd.key]
     if isinstance(odd, Handle):
         return [_MARKS[_Mark.HANDLE], odd.number, odd.origin, odd.text]
+    number = _number_in(odd)
+    if number is not odd:
+        return _form_of(number, foreign) if type(number) is int else number  # it may be a long one
     replaced = foreign(odd) if foreign is not None else odd
     if replaced is odd:
         raise _Unpackable(odd)
     return _form_of(replaced, foreign)
+
+
+def _number_in(odd: Any) -> object:
+    """The number or truth value that a scalar of numpy stands for, or of a library like it; else *odd* itself.
+
+    Known by what such a type has, as nothing here imports numpy. An array without dimensions has the same, and can be
+    written to; a time counts its units and is no number.
+    """
+    kind = type(odd)
+    if not (hasattr(kind, "dtype") and hasattr(kind, "item")) or hasattr(kind, "__setitem__"):
+        return odd
+    try:
+        value = odd.item() if odd.ndim == 0 and odd.dtype.kind in _NUMBER_KINDS else odd
+    except Exception:  # noqa: BLE001 - it is another library's class, and merely looks like one of numpy
+        return odd
+    return value if type(value) in (bool, int, float) else odd
 
 
 def _integer_bytes(value: int) -> bytes:
