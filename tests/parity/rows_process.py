@@ -99,6 +99,17 @@ process = (
         ),
     ),
     Row(
+        name="an action knows by which name it is offered and what its constructor got",
+        feature=PROCESS,
+        text=scenario(
+            """
+            probe_code($T, ticks: 2, at_setup: «
+                write([self._external_plugin_key, self._external_init_args["ticks"], len(self._external_init_args)])»)
+            probe_branch($T)
+            """
+        ),
+    ),
+    Row(
         name="setup gets exactly the keys that it gets locally",
         feature=PROCESS,
         text=scenario("probe_code($T, at_setup: «write(sorted(kwargs))»)"),

@@ -233,6 +233,8 @@ class Runner:
         model = ModelStandIn(call.label, call.context, call.actor)
         logger = RecordingLogger(self._conversation, call.debug)
         instance._set_base_properities(call.name, model, logger)
+        instance._external_plugin_key = call.plugin.key  # as the engine does, where it builds the tree
+        instance._external_init_args = call.init_arguments
         if isinstance(instance, BaseActionSubtree) and hasattr(instance, "create_subtree"):
             instance.create_subtree()
         self._feedback.begin(instance, call.action)
