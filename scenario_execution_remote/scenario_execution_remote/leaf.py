@@ -245,10 +245,14 @@ class RemoteNode(py_trees.behaviour.Behaviour):
         if pending.result is not None:
             self.log_late_fault(pending.result)
 
-    def register_key(self, key: str, access: Access) -> None:
-        """The remote action has registered a blackboard key; displays list it with this node's client."""
+    def register_key(self, key: str, access: Access, location: str) -> None:
+        """The remote action has registered a blackboard key; displays list it with this node's client.
+
+        Raises:
+            AttributeError: another client has it for itself, or has it and this one wants that.
+        """
         if hasattr(self._local, "get_blackboard_client"):
-            self._local.get_blackboard_client().register_key(key, access)
+            self._local.get_blackboard_client().register_key(key, access, remap_to=location)
 
     def _show_below(self, nodes: list[Any]) -> None:
         """Take over status and feedback of the nodes below, if there are any."""

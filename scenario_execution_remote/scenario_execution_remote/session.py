@@ -51,6 +51,7 @@ class RemoteSession:
         endpoint = Endpoint.parse(settings.endpoint)
         security = security_for(endpoint, settings, KeyStore.open())
         self.logger = logger
+        self._endpoint = endpoint.text
         self.link = Link(endpoint, security, settings.heartbeat_failure_timeout_s, self)
         mounts = Mounts(self.link, endpoint.text, settings.files, self._tell)
         self.files = Homecoming(self.link, endpoint.text, mounts, self._tell)
@@ -194,8 +195,26 @@ class RemoteSession:
     def registered_key(self, registration: messages.RegisteredKey) -> None:
         """Register a blackboard key on this side as well, so that displays list it with the action."""
         node = self._nodes.get(registration.action)
-        if node is not None:
-            node.register_key(registration.key, py_trees.common.Access[registration.access])
+        if node is None:
+            return
+        access = py_trees.common.Access[registration.access]
+        try:
+            node.register_key(registration.key, access, registration.location)
+        except AttributeError:  # py_trees' word for a writer too many; this action has registered, and has gone on
+            if self._is_written_elsewhere(registration.location):
+                self._tell(
+                    "warning",
+                    f"remote({self._endpoint}): '{node.name}' registers {access.name} of '{registration.location}', "
+                    "which an action in another process writes, and EXCLUSIVE_WRITE allows one writer only. In one "
+                    "process this would raise an AttributeError; register WRITE in both, or take another key",
+                )
+
+    def _is_written_elsewhere(self, location: str) -> bool:
+        """Whether anybody writes it but the actions of this worker, among which it has decided itself."""
+        kept = py_trees.blackboard.Blackboard.metadata.get(location)
+        writers = kept.write | kept.exclusive if kept is not None else set()
+        own = {client.id() for node in self._nodes.values() for client in node.blackboards}
+        return not writers <= own
 
     def registered(self, registration: messages.Registered) -> None:
         """Put a process of the worker into the scenario's registry, in the order in which they come."""

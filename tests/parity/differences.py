@@ -22,6 +22,12 @@ COPIES = Difference(
     why="Two processes share no objects; writing the variable does travel.",
     record="0007-values-by-copy.md",
 )
+WRITERS = Difference(
+    title="An action that registers a key which an action in another process has as its exclusive writer, or wants it exclusively beside "  # noqa: E501
+    "one, goes on, and a warning is logged.",
+    why="A key is registered where the action runs, and told: to ask first would cost a round trip for each key.",
+    record="0007-values-by-copy.md",
+)
 MACHINE = Difference(
     title="An action finds the environment, the globals, the user and the clock of the process and machine where it runs.",  # noqa: E501
     why="That is what it is sent there for.",

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tests.parity.differences import COPIES, ELSEWHERE, END
+from tests.parity.differences import COPIES, ELSEWHERE, END, WRITERS
 from tests.parity.row import Feature, Row, scenario
 
 VALUES, VARIABLES = Feature.VALUES, Feature.VARIABLES
@@ -679,6 +679,65 @@ variables = (
             declare="var count: int = 0\nbot: parity_robot",
         ),
         options=("-t",),
+    ),
+    Row(
+        name="a key below a namespace, and one that is kept elsewhere, is listed as it is locally",
+        feature=VARIABLES,
+        text=scenario(
+            """
+            probe_code($T, at_execute: «
+                mine = self.attach_blackboard_client(name="mine", namespace="/ns")
+                mine.register_key("key", Access.WRITE)
+                mine.register_key("/other", Access.WRITE, remap_to="/kept/here")
+                mine.key = 3
+                mine.set("/other", 4)
+                write([mine.get("key"), mine.get("/other")])»)
+            probe_code($T, tag: "b", ticks: 2, at_execute: «
+                bb = self.get_blackboard_client()
+                bb.register_key("/ns/key", Access.READ)
+                bb.register_key("/kept/here", Access.READ)
+                write([bb.get("/ns/key"), bb.get("/kept/here")])»)
+            """
+        ),
+        options=("-t",),
+    ),
+    Row(
+        name="a second writer beside an exclusive one in another process goes on with a warning",
+        feature=VARIABLES,
+        text=scenario(
+            """
+            probe_code($T, at_execute: «
+                self.get_blackboard_client().register_key("/probe/key", Access.EXCLUSIVE_WRITE)»)
+            probe_code($T, tag: "b", at_execute: «
+                self.get_blackboard_client().register_key("/probe/key", Access.WRITE)») with:
+                REMOTE
+            """,
+            modifiers="",
+        ),
+        here=("a",),
+        code=1,
+        says="this key is already associated with an exclusive writer",
+        tells="'probe_code' registers WRITE of '/probe/key', which an action in another process writes",
+        differs=WRITERS,
+        remotely={"exit code": 0, "stderr": []},
+        unlike=dict.fromkeys(
+            ("log", "file trace", "file out/test.xml", "file out/behaviors.jsonl"),
+            "locally the second action fails, and remotely it goes on",
+        ),
+    ),
+    Row(
+        name="a second writer beside an exclusive one of the same process fails",
+        feature=VARIABLES,
+        text=scenario(
+            """
+            probe_code($T, at_execute: «
+                self.get_blackboard_client().register_key("/probe/key", Access.EXCLUSIVE_WRITE)»)
+            probe_code($T, tag: "b", at_execute: «
+                self.get_blackboard_client().register_key("/probe/key", Access.WRITE)»)
+            """
+        ),
+        code=1,
+        says="this key is already associated with an exclusive writer",
     ),
 )
 

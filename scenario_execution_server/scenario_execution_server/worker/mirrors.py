@@ -164,16 +164,20 @@ def mirror_registrations(actions: Callable[[], dict[int, Any]], conversation: Co
         conversation: To the client.
     """
     original = py_trees.blackboard.Client.register_key
-    told: set[tuple[int, str, str]] = set()
+    told: set[tuple[int, str, str, str]] = set()
 
     @functools.wraps(original)
     def register_key(self: Any, key: str, access: Any, *rest: Any, **named: Any) -> Any:
         answer = original(self, key, access, *rest, **named)
+        absolute = py_trees.blackboard.Blackboard.absolute_name(object.__getattribute__(self, "namespace"), key)
+        location = object.__getattribute__(self, "remappings")[absolute]
         for number, instance in actions().items():
-            registered = (number, key, access.name)
+            registered = (number, absolute, access.name, location)
             if any(client is self for client in instance.blackboards) and registered not in told:
                 told.add(registered)
-                conversation.say(messages.RegisteredKey(action=number, key=key, access=access.name))
+                conversation.say(
+                    messages.RegisteredKey(action=number, key=absolute, access=access.name, location=location)
+                )
         return answer
 
     py_trees.blackboard.Client.register_key = register_key  # type: ignore[method-assign]

@@ -78,11 +78,18 @@ class Write:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredKey:
-    """An action has registered a blackboard key; ``access`` is the name of the py_trees access."""
+    """An action has registered a blackboard key.
+
+    Attributes:
+        key: Its absolute name, whatever the namespace of the action's blackboard client.
+        access: Name of the py_trees access.
+        location: Under which the blackboard keeps it: the same, unless the action has it remapped.
+    """
 
     action: int
     key: str
     access: str
+    location: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
