@@ -40,6 +40,8 @@ from scenario_execution_server.worker.origin import Origin
 _HAS_MESSAGE = int(zmq.POLLIN)  # a plain number: an enum's arithmetic costs more than the call
 _TURN_MESSAGES = 64  # messages taken from one door before the others have their turn
 _TURN_S = 0.02  # and no longer than this: what one client sends may be slow to read, and must not become anybody's wait
+_MOST_PARTS = 4  # of a message; those of version 1 have two or three, and one more behind a proxy
+_ENVELOPE_LIMIT_BYTES = 1024  # of version 1 requests: routing ids of up to 255 bytes, which go back with the reply
 _HELLO_LIMIT_BYTES = 64 * 1024  # a HELLO is a few hundred bytes, and it is all that is ever unpacked here of version 2
 _LEGACY_LIMIT_BYTES = 1024 * 1024  # version 1 requests are unpacked here; theirs are a few kilobytes
 _PROGRAM = "scenario_execution_server"
@@ -87,6 +89,7 @@ class Reception:
         self._log = log
         self._watch = watch
         self._complaints = Complaints()
+        self._unread: set[zmq.Socket[bytes]] = set()  # those whose last message has parts that nobody wants
         ours = version("scenario-execution-server")
         self._welcome = messages.Welcome(
             program=f"{_PROGRAM} {ours}",
@@ -111,20 +114,34 @@ class Reception:
         turn if there may be more."""
         socket, until_s = listener.socket, time.monotonic() + _TURN_S
         news = [(socket, _HAS_MESSAGE)]
+        if socket in self._unread and not self._skip_rest(socket, until_s):
+            return _TURN_MESSAGES
         for count in range(_TURN_MESSAGES):
             if not zmq.zmq_poll(news, 0):  # asked, as an exception would cost as much as a message
                 return count
             route = socket.recv()
             parts = [socket.recv(copy=False)]
-            while parts[-1].more:
+            while parts[-1].more and len(parts) <= _MOST_PARTS:
                 parts.append(socket.recv(copy=False))
+            if parts[-1].more:
+                self._unread.add(socket)
             try:
                 self._receive(listener, route, parts)
             except Exception:  # noqa: BLE001 - a slip of ours costs one message its answer, and not everybody the server
                 self._log.exception("a message could not be handled; please report this")
+            if socket in self._unread and not self._skip_rest(socket, until_s):
+                break
             if time.monotonic() >= until_s:
                 break
         return _TURN_MESSAGES
+
+    def _skip_rest(self, socket: zmq.Socket[bytes], until_s: float) -> bool:
+        """Read on to the end of a message, whose parts may be millions. Returns whether that was reached in time."""
+        while socket.recv(copy=False).more:
+            if time.monotonic() >= until_s:
+                return False
+        self._unread.discard(socket)
+        return True
 
     def _receive(self, listener: Any, route: bytes, parts: list[zmq.Frame]) -> None:
         last = parts[-1]
@@ -139,10 +156,11 @@ class Reception:
             return
         if len(parts) == 1 and data[:2] == MAGIC:
             self._receive_frame(listener, route, peer, data)
-        elif 2 <= len(parts) <= 4 and any(len(part) == 0 for part in parts[:-1]):
+        elif _is_request(parts):
             self._receive_legacy(listener, route, peer, [part.bytes for part in parts[:-1]], data)
         else:
-            self._complain(peer, f"sent {len(parts)} message parts that no protocol version knows")
+            count = str(len(parts)) if len(parts) <= _MOST_PARTS else f"more than {_MOST_PARTS}"
+            self._complain(peer, f"sent {count} message parts that no protocol version knows")
             text = "This is no scenario-execution-server message. Compare docs/reference/protocol.md."
             self._hosting.send(listener, route, [_refusal(bytes(16), RefusalCode.PROTOCOL, text)])
 
@@ -304,21 +322,27 @@ class Reception:
 
     def _turn_away(self, listener: Any, route: bytes, parts: list[zmq.Frame], refusal: RefusedError) -> None:
         """Answer a peer who was admitted once and is not any more; who never was does not come this far."""
-        if len(parts) == 1 and parts[0].buffer[:2] == MAGIC:
-            try:
-                session_id = decode_frame(parts[0].buffer).session
-            except FrameError:
-                session_id = bytes(16)
-            self._hosting.send(listener, route, [_refusal(session_id, RefusalCode.NOT_AUTHORISED, str(refusal))])
-        elif len(parts) >= 2:
+        if _is_request(parts):
             error = wire.encode_map({"status": "error", "message": str(refusal)})
             self._hosting.send(listener, route, [*(part.bytes for part in parts[:-1]), error])
+            return
+        try:
+            session_id = decode_frame(parts[0].buffer).session
+        except FrameError:
+            session_id = NO_SESSION
+        self._hosting.send(listener, route, [_refusal(session_id, RefusalCode.NOT_AUTHORISED, str(refusal))])
 
     def _complain(self, peer: Any, what: str) -> None:
         self._watch.session_refused(peer, RefusalCode.PROTOCOL.value, what)
         unsaid = self._complaints.hear(peer.identity, time.monotonic())
         if unsaid is not None:
             self._log.warning("bad input client=%s from=%s what=%r unsaid=%d", peer.name, peer.address, what, unsaid)
+
+
+def _is_request(parts: list[zmq.Frame]) -> bool:
+    """Whether this may be a request of version 1: an envelope with an empty part in it, and the request."""
+    envelope = [len(part) for part in parts[:-1]]
+    return len(parts) <= _MOST_PARTS and 0 in envelope and sum(envelope) <= _ENVELOPE_LIMIT_BYTES
 
 
 def _refusal(session: bytes, code: RefusalCode, text: str) -> bytes:

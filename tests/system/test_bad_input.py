@@ -73,6 +73,7 @@ BAD_MESSAGES: dict[str, list[bytes]] = {
     "a version 1 request that announces gigabytes": [b"", b"\xdf\xff\xff\xff\xff"],
     "a version 1 request nested deeply": [b"", b"\x91" * 5000],
     "a large version 1 request": [b"", msgpack.packb({"cmd": "x" * 2 * MEGABYTE})],
+    "an envelope too large": [b"x" * MEGABYTE, b"", msgpack.packb({"cmd": "heartbeat"})],
     "an envelope too long": [b"a", b"b", b"c", b"d", b"", msgpack.packb({"cmd": "heartbeat"})],
 }
 
